@@ -1,0 +1,113 @@
+//! Many strings in two allocations.
+
+/// An append-only table of strings, addressed by index. All strings stand in one buffer, so that a table of a million
+/// dimension values costs two allocations instead of a million.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StringTable {
+    text: String,
+    ends: Vec<u32>,
+}
+
+impl StringTable {
+    /// An empty table.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty table with room for `strings` strings of `bytes` bytes in all.
+    #[must_use]
+    pub fn with_capacity(strings: usize, bytes: usize) -> Self {
+        Self { text: String::with_capacity(bytes), ends: Vec::with_capacity(strings) }
+    }
+
+    /// Appends a string and returns its index.
+    ///
+    /// # Panics
+    /// Where the table would exceed 4 GiB of text; callers bound their input far below.
+    #[allow(clippy::panic)]
+    pub fn push(&mut self, string: &str) -> u32 {
+        let index = self.ends.len() as u32;
+        self.text.push_str(string);
+        let Ok(end) = u32::try_from(self.text.len()) else { panic!("a string table is limited to 4 GiB") };
+        self.ends.push(end);
+        index
+    }
+
+    /// The string at `index`, or `None` beyond the end.
+    #[must_use]
+    pub fn get(&self, index: u32) -> Option<&str> {
+        let index = index as usize;
+        let end = *self.ends.get(index)? as usize;
+        let start = if index == 0 { 0 } else { *self.ends.get(index - 1)? as usize };
+        self.text.get(start..end)
+    }
+
+    /// How many strings there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Bytes of all strings together.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// The strings, in the order of their indexes.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> + '_ {
+        let mut start = 0_usize;
+        self.ends.iter().map(move |&end| {
+            let string = self.text.get(start..end as usize).unwrap_or_default();
+            start = end as usize;
+            string
+        })
+    }
+
+    /// Forgets all strings and keeps the memory.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+    }
+
+    /// Heap memory held, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.text.capacity() + self.ends.capacity() * size_of::<u32>()
+    }
+}
+
+impl<S: AsRef<str>> FromIterator<S> for StringTable {
+    fn from_iter<I: IntoIterator<Item = S>>(strings: I) -> Self {
+        let mut table = Self::new();
+        for string in strings {
+            table.push(string.as_ref());
+        }
+        table
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gives_back_what_was_pushed() {
+        let strings = ["", "a", "", "äöü", "long enough to matter"];
+        let table: StringTable = strings.iter().collect();
+        assert_eq!(table.iter().collect::<Vec<_>>(), strings);
+        for (index, string) in strings.iter().enumerate() {
+            assert_eq!(table.get(index as u32).unwrap(), *string);
+        }
+        assert_eq!(table.get(5), None);
+        assert_eq!(StringTable::new().get(0), None);
+    }
+}
