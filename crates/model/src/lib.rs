@@ -10,6 +10,7 @@
 //! | [`columns`] | [`SampleColumns`]: many samples of one tenant, column by column |
 //! | [`strings`] | [`StringTable`]: many strings in two allocations |
 //! | [`time`] | [`TimeRange`], UTC days, retention arithmetic |
+//! | [`retention`] | how long samples are kept |
 //! | [`validation`] | what makes a sample valid, decided in one place |
 //! | [`reject`] | [`RejectCode`]: the stable names of the client's faults |
 //! | [`provenance`] | [`Source`], [`Offset`], [`Incarnation`]: where a record stands |
@@ -19,6 +20,7 @@ pub mod columns;
 pub mod provenance;
 pub mod receipt;
 pub mod reject;
+pub mod retention;
 pub mod sample;
 pub mod series;
 pub mod strings;
@@ -30,6 +32,7 @@ pub use columns::{SampleColumns, SampleColumnsBuilder};
 pub use provenance::{Incarnation, Offset, Source};
 pub use receipt::{Receipt, ReceiptError};
 pub use reject::{Reject, RejectCode};
+pub use retention::{RetentionRules, TenantRetention};
 pub use sample::{Dimensions, Sample};
 pub use series::SeriesId;
 pub use strings::StringTable;

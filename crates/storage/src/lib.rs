@@ -1,1 +1,36 @@
-//! luminate-storage
+//! The store behind writer and query-api, as traits: [`SampleSink`] takes batches, [`SampleSource`] answers scans,
+//! aggregates and the catalogue. RocksDB and ClickHouse stand behind them; [`memory`] is the oracle that both are
+//! compared with, and [`conformance`] the suite that all of them pass.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`batch`] | what a writer stores in one step |
+//! | [`sink`] | [`SampleSink`]: storing, resuming, erasing |
+//! | [`request`] | what a query asks of a store; nothing can be asked without a tenant |
+//! | [`filter`] | conditions on dimensions |
+//! | [`chunk`] | [`ScanChunk`]: the columns that a scan yields |
+//! | [`context`] | [`QueryContext`]: deadline, cancellation, memory and counters of one query |
+//! | [`source`] | [`SampleSource`]: answering |
+//! | [`error`] | [`StorageError`] |
+
+pub mod batch;
+pub mod chunk;
+pub mod conformance;
+pub mod context;
+pub mod error;
+pub mod filter;
+pub mod memory;
+pub mod request;
+pub mod sink;
+pub mod source;
+
+pub use batch::{Batch, BatchRecord, IdempotencyEntry};
+pub use chunk::{ChunkConsumer, DictionaryColumn, ScanChunk};
+pub use context::{QueryContext, QueryCounters};
+pub use error::StorageError;
+pub use filter::{DimensionFilter, DimensionTest, Pattern};
+pub use request::{
+    AggregateFunction, AggregateRequest, CatalogueRequest, Direction, GroupOrder, ScanColumns, ScanRequest, Step,
+};
+pub use sink::{Erased, Resume, SampleSink, Stored};
+pub use source::{AggregateAnswer, AggregateGroup, CatalogueEntry, CataloguePage, ReachError, SampleSource};
