@@ -1,0 +1,85 @@
+# The front door. `make help` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# One target directory for everything and every checkout, because RocksDB takes a quarter of an hour to build.
+CACHE_DIR := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/luminate
+export CARGO_TARGET_DIR ?= $(CACHE_DIR)/target
+CARGO ?= cargo
+BINARY := $(CARGO_TARGET_DIR)/release/luminate
+PREFIX ?= $(HOME)/.local
+
+# A compiler cache, where there is one, saves most of that quarter of an hour the second time.
+ifneq ($(shell command -v ccache 2>/dev/null),)
+export CC ?= ccache gcc
+export CXX ?= ccache g++
+ifeq ($(origin CC),default)
+export CC := ccache gcc
+endif
+ifeq ($(origin CXX),default)
+export CXX := ccache g++
+endif
+endif
+
+.PHONY: help deps deps-bench deps-lint demo run dev build build-local test test-coverage chaos lint bench docs clean
+
+help: ## Print this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps: ## Install what building needs (Debian packages, by apt where root or sudo may)
+	@scripts/deps.sh build
+
+deps-bench:
+	@scripts/deps.sh build bench
+
+deps-lint: deps
+	@scripts/install_cargo_deny.sh
+
+demo: deps ## From nothing to answers on real data: build, start, import an access log, query it
+	@scripts/demo.sh
+
+run: build ## Start the single-node server with the settings of .env
+	@if [ -f .env ]; then set -a; . ./.env; set +a; fi; exec $(BINARY) serve
+
+dev: deps ## The same with debug logs in text and data in a folder of its own
+	@$(CARGO) build --release --bin luminate
+	@if [ -f .env ]; then set -a; . ./.env; set +a; fi; \
+	  LUMINATE_LOG="$${LUMINATE_LOG:-debug}" LUMINATE_DATA_DIR="$${LUMINATE_DATA_DIR:-$(CACHE_DIR)/dev}" exec $(BINARY) serve
+
+build: deps ## Build everything, optimised
+	$(CARGO) build --release --workspace
+
+build-local: build ## Build and install the luminate binary into PREFIX/bin (default ~/.local/bin)
+	install -D -m 0755 $(BINARY) $(PREFIX)/bin/luminate
+	@echo "installed $(PREFIX)/bin/luminate"
+
+test: deps ## All tests: units, properties, conformance, and black-box tests of the real binary
+	$(CARGO) build --release --workspace --all-targets
+	$(CARGO) test --release --workspace
+
+chaos: build ## Longer fault runs; SEED=n repeats one, ROUNDS=n sets how many
+	LUMINATE_CHAOS_ROUNDS="$${ROUNDS:-50}" LUMINATE_CHAOS_SEED="$${SEED:-}" \
+	  $(CARGO) test --release -p luminate-tests --test black_box -- --ignored --nocapture chaos
+
+test-coverage: deps ## Line coverage of the library crates by cargo-tarpaulin (report in the cache folder)
+	@command -v cargo-tarpaulin >/dev/null || $(CARGO) install --locked cargo-tarpaulin
+	$(CARGO) tarpaulin --release --workspace --engine llvm --out Html --output-dir $(CACHE_DIR)/coverage
+
+lint: deps-lint ## Formatting, clippy, and licences, bans and sources of dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	$(CARGO) deny --offline check bans licenses sources
+
+bench: deps-bench ## Compare ingest, disk, memory and queries with VictoriaMetrics in one run
+	$(CARGO) build --release --bin luminate
+	$(BINARY) bench $(BENCH_ARGS)
+
+docs: deps ## Write the generated references (configuration, metrics, errors, OpenAPI) and the API documentation
+	$(CARGO) build --release --bin luminate
+	@scripts/generate_docs.sh $(BINARY)
+	$(CARGO) doc --release --workspace --no-deps
+
+clean: ## Remove what was built (RocksDB included: the next build takes a quarter of an hour)
+	$(CARGO) clean

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Installs what building (and, asked for, benchmarks) need from Debian's packages, where root or sudo may; otherwise says
+# which packages are missing.
+#   scripts/deps.sh [build] [bench]
+set -euo pipefail
+
+missing=()
+needs() { # COMMAND PACKAGE: the package is needed where the command is not there
+  command -v "$1" >/dev/null 2>&1 || missing+=("$2")
+}
+
+if ! command -v cargo >/dev/null 2>&1; then
+  echo "cargo is not there: install Rust 1.95 or later first, as https://rustup.rs says" >&2
+  exit 1
+fi
+
+for what in "${@:-build}"; do
+  case "$what" in
+    build)
+      needs g++ g++
+      needs make make
+      needs cmake cmake
+      needs perl perl
+      needs clang clang
+      needs python3 python3
+      ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1 || missing+=(libclang-dev)
+      ;;
+    bench) needs victoria-metrics victoria-metrics ;;
+    *)
+      echo "usage: scripts/deps.sh [build] [bench]" >&2
+      exit 2
+      ;;
+  esac
+done
+
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+root=()
+if [ "$(id -u)" -ne 0 ]; then
+  if command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+    root=(sudo)
+  else
+    root=(none)
+  fi
+fi
+if [ "${root[*]-}" = none ] || ! command -v apt-get >/dev/null 2>&1; then
+  echo "these packages are needed (Debian's names) and could not be installed from here: ${missing[*]}" >&2
+  echo "install them, for example: sudo apt-get install ${missing[*]}" >&2
+  exit 1
+fi
+echo "installing ${missing[*]}" >&2
+${root[@]+"${root[@]}"} apt-get update -qq
+DEBIAN_FRONTEND=noninteractive ${root[@]+"${root[@]}"} apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
