@@ -79,6 +79,12 @@ impl QueryContext {
         self.shared.cancelled.store(true, Ordering::Relaxed);
     }
 
+    /// Stops the query when the guard is dropped before [`CancelOnDrop::disarm`]: for futures whose work runs elsewhere.
+    #[must_use]
+    pub fn cancel_on_drop(&self) -> CancelOnDrop {
+        CancelOnDrop { context: Some(self.clone()) }
+    }
+
     /// Whether the query may go on. Called at least once a block and once every some ten thousand samples.
     ///
     /// # Errors
@@ -152,5 +158,26 @@ impl QueryContext {
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.shared.timeout.saturating_sub(self.shared.started.elapsed())
+    }
+}
+
+/// Stops a query when it is dropped.
+#[derive(Debug)]
+pub struct CancelOnDrop {
+    context: Option<QueryContext>,
+}
+
+impl CancelOnDrop {
+    /// The work is done: nothing is left to stop.
+    pub fn disarm(mut self) {
+        self.context = None;
+    }
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if let Some(context) = &self.context {
+            context.cancel();
+        }
     }
 }

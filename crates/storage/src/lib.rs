@@ -26,7 +26,7 @@ pub mod source;
 
 pub use batch::{Batch, BatchRecord, IdempotencyEntry};
 pub use chunk::{ChunkConsumer, DictionaryColumn, ScanChunk};
-pub use context::{QueryContext, QueryCounters};
+pub use context::{CancelOnDrop, QueryContext, QueryCounters, QueryLimits};
 pub use error::StorageError;
 pub use filter::{DimensionFilter, DimensionTest, Pattern};
 pub use request::{
