@@ -1,1 +1,3 @@
 //! luminate-rocksdb
+
+pub mod block;
