@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use luminate_model::{Offset, Source, TenantId};
+use luminate_model::{Offset, Source};
 
 pub mod conformance;
 pub mod dead_letter;
