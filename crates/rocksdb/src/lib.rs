@@ -1,3 +1,15 @@
-//! luminate-rocksdb
+//! RocksDB behind Luminate's two traits of storing: the store of column blocks and the embedded queue. No other crate
+//! names RocksDB.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`block`] | column blocks: many samples as one summary and numbered pages; pure encoding and decoding |
+//! | `database` | what store and queue share of RocksDB: options, errors told apart, failure that lasts |
+//! | `error` | [`OpenError`], [`DatabaseError`] |
 
 pub mod block;
+mod database;
+mod error;
+
+pub use database::{Clock, Failure};
+pub use error::{DatabaseError, OpenError};
