@@ -104,8 +104,7 @@ mod tests {
     use crate::claims::Claims;
 
     fn token() -> VerifiedToken {
-        let claims: Claims =
-            serde_json::from_str(r#"{"sub":"s","exp":1,"tenant":"acme","scopes":["read"]}"#).unwrap();
+        let claims: Claims = serde_json::from_str(r#"{"sub":"s","exp":1,"tenant":"acme","scopes":["read"]}"#).unwrap();
         VerifiedToken { principal: claims.principal().unwrap(), lifetime: claims.lifetime() }
     }
 

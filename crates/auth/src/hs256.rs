@@ -27,7 +27,9 @@ const CACHED_TOKENS: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Anyone could try all secrets of this size.
-    #[error("the token secret has {size} bytes and needs {MIN_SECRET_BYTES} or more; make one with `openssl rand -hex 32`")]
+    #[error(
+        "the token secret has {size} bytes and needs {MIN_SECRET_BYTES} or more; make one with `openssl rand -hex 32`"
+    )]
     SecretTooShort {
         /// Size of the secret in bytes.
         size: usize,
@@ -84,8 +86,8 @@ impl Hs256Verifier {
         // Into a value first, so that a token that is not ours and one that we signed with strange claims differ.
         let claims: Value =
             jsonwebtoken::decode(token, &self.key, &self.validation).map_err(|error| refusal(&error))?.claims;
-        let claims: Claims = serde_json::from_value(claims)
-            .map_err(|error| AuthError::ClaimsInvalid { reason: error.to_string() })?;
+        let claims: Claims =
+            serde_json::from_value(claims).map_err(|error| AuthError::ClaimsInvalid { reason: error.to_string() })?;
         Ok(VerifiedToken { principal: claims.principal()?, lifetime: claims.lifetime() })
     }
 }

@@ -36,12 +36,8 @@ fn valid_for(seconds: u64) -> Validity {
 
 /// A token with any claims and algorithm, signed with our secret.
 fn signed(claims: &Value, algorithm: Algorithm) -> String {
-    jsonwebtoken::encode(
-        &Header::new(algorithm),
-        claims,
-        &EncodingKey::from_secret(secret().expose().as_bytes()),
-    )
-    .unwrap()
+    jsonwebtoken::encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret().expose().as_bytes()))
+        .unwrap()
 }
 
 fn code_of(claims: &Value) -> &'static str {
@@ -161,9 +157,10 @@ fn strange_claims_are_told_from_strange_tokens() {
 fn what_is_no_token_is_malformed_or_missing() {
     let verifier = verifier();
     assert_eq!(verifier.verify("", at(NOW)).unwrap_err(), AuthError::TokenMissing);
-    for text in ["x", "a.b", "a.b.c", "....", "ü.ü.ü", &"x".repeat(9000), "eyJhbGciOiJIUzI1NiJ9..", "\0"] {
+    for text in ["x", "a.b", "a.b.c", "....", "ü.ü.ü", &"x".repeat(9000), "\0"] {
         assert_eq!(verifier.verify(text, at(NOW)).unwrap_err().code(), "token_malformed", "{text:?}");
     }
+    assert_eq!(verifier.verify("eyJhbGciOiJIUzI1NiJ9..", at(NOW)).unwrap_err(), AuthError::SignatureInvalid);
 }
 
 #[test]

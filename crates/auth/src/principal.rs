@@ -230,10 +230,7 @@ mod tests {
         assert!(Principal::new("s", None, scopes("operator")).is_ok());
         assert_eq!(Principal::new("s", None, scopes("read")), Err(InvalidPrincipal::TenantMissing));
         assert_eq!(Principal::new("s", None, Scopes::NONE), Err(InvalidPrincipal::TenantMissing));
-        assert_eq!(
-            Principal::new("s", tenant(), scopes("operator")),
-            Err(InvalidPrincipal::OperatorWithTenant)
-        );
+        assert_eq!(Principal::new("s", tenant(), scopes("operator")), Err(InvalidPrincipal::OperatorWithTenant));
         assert_eq!(
             Principal::new("s", None, scopes("operator,read")),
             Err(InvalidPrincipal::OperatorWithOthers(scopes("read")))

@@ -82,14 +82,9 @@ impl std::fmt::Debug for Metrics {
 /// Resident memory of this process in bytes; `None` where `/proc` cannot be read.
 #[must_use]
 pub fn resident_bytes() -> Option<u64> {
-    let statm = fs::read_to_string("/proc/self/statm").ok()?;
-    let resident_pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    Some(resident_pages * page_bytes())
-}
-
-fn page_bytes() -> u64 {
-    // SAFETY: sysconf takes any name, reads no memory of ours and answers -1 where it does not know it.
-    #[allow(unsafe_code, reason = "the size of a page is asked of the C library, std does not tell it")]
-    let answer = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    u64::try_from(answer).unwrap_or(4096)
+    // Not `statm`, which counts in pages of a size that it does not tell.
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = resident.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
+    Some(kibibytes * 1024)
 }

@@ -1,7 +1,7 @@
 //! Every metric of Luminate: this table is the metrics reference, and no metric can be made beside it.
 
-use super::description::Process::{self, Gateway, QueryApi, Writer};
 use super::description::MetricDescription;
+use super::description::Process::{self, Gateway, QueryApi, Writer};
 use super::family::{CounterFamily, GaugeFamily, HistogramFamily, Metric};
 use prometheus::{Gauge, Histogram, IntCounter, Registry};
 
