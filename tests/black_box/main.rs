@@ -1,6 +1,8 @@
 //! Black-box tests of whole processes: they start the real `luminate` binary on free ports of 127.0.0.1 in temporary
 //! folders, speak HTTP with it, kill it, and look at what is left. One file a behaviour.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod crash;
+mod idempotency;
 mod workspace;

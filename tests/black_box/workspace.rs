@@ -21,7 +21,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "luminate-writer",
-        &["luminate-model", "luminate-auth", "luminate-runtime", "luminate-queue", "luminate-storage", "luminate-schemas"],
+        &[
+            "luminate-model",
+            "luminate-auth",
+            "luminate-runtime",
+            "luminate-queue",
+            "luminate-storage",
+            "luminate-schemas",
+        ],
     ),
     (
         "luminate-query-api",
@@ -47,7 +54,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Which of our packages may depend on a vendor's library.
-const VENDORS: &[(&str, &str)] = &[("rocksdb", "luminate-rocksdb"), ("rdkafka", "luminate-kafka"), ("clickhouse", "luminate-clickhouse")];
+const VENDORS: &[(&str, &str)] =
+    &[("rocksdb", "luminate-rocksdb"), ("rdkafka", "luminate-kafka"), ("clickhouse", "luminate-clickhouse")];
 
 /// Package, then its dependencies that are no dev-dependencies.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
