@@ -4,12 +4,15 @@
 //! | module | holds |
 //! |---|---|
 //! | [`block`] | column blocks: many samples as one summary and numbered pages; pure encoding and decoding |
+//! | [`store`] | [`RocksStore`]: blocks in a database; writing, merging, retention, erasing, reading |
 //! | `database` | what store and queue share of RocksDB: options, errors told apart, failure that lasts |
 //! | `error` | [`OpenError`], [`DatabaseError`] |
 
 pub mod block;
 mod database;
 mod error;
+pub mod store;
 
 pub use database::{Clock, Failure};
 pub use error::{DatabaseError, OpenError};
+pub use store::{RocksStore, RocksStoreConfig};

@@ -1,0 +1,175 @@
+//! Storing a batch.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use luminate_model::{Offset, Source};
+use luminate_storage::{Batch, BatchRecord, Resume, StorageError, Stored};
+use rocksdb::{Direction, IteratorMode, WriteBatch};
+
+use super::Shared;
+use super::directory::{Block, Run};
+use super::entry::{Entry, Place, Provenance, Span};
+use super::keys::{self, ARRIVALS, DIRECTORY, META, MetaKey};
+use super::state::{Ledger, Position, State};
+use crate::block::{BlockId, EncodedBlock, encode_batch};
+use crate::database::{Durability, free_bytes};
+use crate::error::DatabaseError;
+
+impl Shared {
+    /// Stores a batch: encodes it without holding anything up, then writes it whole.
+    pub(crate) fn write(&self, mut batch: Batch) -> Result<Stored, StorageError> {
+        self.database.check()?;
+        let mut erased = 0;
+        loop {
+            let ledger = {
+                let state = self.state();
+                if state.position(&batch)? == Position::Already {
+                    return Ok(Stored { already: true, ..Stored::default() });
+                }
+                erased += leave_out_erased(&mut batch, &state.ledger);
+                state.ledger.version()
+            };
+            self.check_room()?;
+            let blocks = encode_batch(&batch.records);
+            let mut state = self.state();
+            // An erasure may have come in between, and another writer (of a revoked partition) as well.
+            if state.position(&batch)? == Position::Already {
+                return Ok(Stored { already: true, ..Stored::default() });
+            }
+            if state.ledger.version() == ledger {
+                let samples = batch.samples() as u64;
+                self.commit(&mut state, &batch, blocks)?;
+                return Ok(Stored { already: false, samples, erased });
+            }
+        }
+    }
+
+    /// Where to continue with a source.
+    pub(crate) fn resume(&self, source: Source) -> Result<Resume, StorageError> {
+        let (next, oldest) = {
+            let state = self.state();
+            let oldest = state.oldest_idempotency.get(&source).copied().unwrap_or_default();
+            (state.next.get(&source).copied(), oldest)
+        };
+        let mut idempotency = Vec::new();
+        self.for_each_idempotency(source, oldest, |entry| {
+            idempotency.push(entry);
+            true
+        })?;
+        Ok(Resume { next, idempotency })
+    }
+
+    /// Whether the disk has room for another batch. Running into a full disk would fail the store until a restart.
+    pub(crate) fn check_room(&self) -> Result<(), StorageError> {
+        let reserve = u64::from(self.config.reserve_mib) << 20;
+        // Where the system does not say, the write itself finds out.
+        let free = free_bytes(self.database.folder()).unwrap_or(u64::MAX);
+        if free < reserve {
+            let folder = self.database.folder().display();
+            let reason = format!("{} MiB are left on the disk of {folder}, less than the reserve of {} MiB", free >> 20, self.config.reserve_mib);
+            return Err(StorageError::DiskFull(reason));
+        }
+        Ok(())
+    }
+
+    /// Writes blocks, idempotency entries and next offset in one synced step, and shows them to readers.
+    fn commit(&self, state: &mut State, batch: &Batch, blocks: Vec<EncodedBlock>) -> Result<(), StorageError> {
+        let mut write = WriteBatch::default();
+        let first_block = state.next_block;
+        let place = Place::Arrival { run: first_block };
+        let provenance = Provenance::of(Span { source: batch.source, first: batch.first, next: batch.next });
+        let mut run = Run { blocks: Vec::with_capacity(blocks.len()) };
+        for (id, block) in (first_block..).map(BlockId).zip(blocks) {
+            for (number, page) in (0..).zip(&block.pages) {
+                write.put_cf(self.database.family(ARRIVALS)?, keys::page_key(id, number), page);
+            }
+            let entry = Entry { place, provenance: provenance.clone(), summary: block.summary };
+            write.put_cf(self.database.family(DIRECTORY)?, keys::block_key(id), entry.encode());
+            run.blocks.push(Block::new(id, entry, Arc::clone(&self.inbox)));
+        }
+        let next_block = first_block + run.blocks.len() as u64;
+        let meta = self.database.family(META)?;
+        write.put_cf(meta, MetaKey::NextBlock.encode(), next_block.to_be_bytes());
+        write.put_cf(meta, MetaKey::Next(batch.source).encode(), batch.next.0.to_be_bytes());
+        let oldest = self.put_idempotency(&mut write, state, batch)?;
+        self.database.write(write, Durability::Synced)?;
+
+        state.next_block = next_block;
+        state.next.insert(batch.source, batch.next);
+        state.oldest_idempotency.insert(batch.source, oldest);
+        self.replace_directory(state, |directory| directory.with_arrival(run, Instant::now()));
+        self.progress.send_modify(|progress| {
+            progress.next.insert(batch.source, batch.next);
+        });
+        self.inbox.wake();
+        Ok(())
+    }
+
+    /// Adds the batch's idempotency entries and removes those that will not be asked for any more. Returns an offset before
+    /// which none are left.
+    fn put_idempotency(&self, write: &mut WriteBatch, state: &State, batch: &Batch) -> Result<Offset, StorageError> {
+        let meta = self.database.family(META)?;
+        let known = state.oldest_idempotency.get(&batch.source).copied().unwrap_or_default();
+        let mut oldest = batch.next;
+        self.for_each_idempotency(batch.source, known, |entry| {
+            let kept = entry.append_time >= batch.forget_idempotency_before;
+            if kept {
+                oldest = oldest.min(entry.offset);
+            }
+            !kept
+        })?;
+        for entry in &batch.idempotency {
+            let erased = state.ledger.covers(&entry.tenant, batch.source, entry.offset);
+            if entry.append_time >= batch.forget_idempotency_before && !erased {
+                oldest = oldest.min(entry.offset);
+                let key = MetaKey::Idempotency(batch.source, entry).encode();
+                write.put_cf(meta, key, keys::idempotency_value(entry));
+            }
+        }
+        if oldest > known {
+            let key = |offset| keys::idempotency_key(batch.source, offset);
+            write.delete_range_cf(meta, key(known), key(oldest));
+        }
+        Ok(oldest)
+    }
+
+    /// Calls `each` with a source's idempotency entries from an offset on, in the order of their offsets, until it answers
+    /// false.
+    fn for_each_idempotency(
+        &self,
+        source: Source,
+        from: Offset,
+        mut each: impl FnMut(luminate_storage::IdempotencyEntry) -> bool,
+    ) -> Result<(), DatabaseError> {
+        let from = keys::idempotency_key(source, from);
+        let end = keys::idempotency_key(source, Offset(u64::MAX));
+        let mode = IteratorMode::From(&from, Direction::Forward);
+        for item in self.database.rocks().iterator_cf(self.database.family(META)?, mode) {
+            let (key, value) = self.database.judge(item)?;
+            if *key >= *end {
+                break;
+            }
+            let entry = keys::read_idempotency(&key, &value);
+            let (_, entry) = entry.ok_or_else(|| DatabaseError::Damaged("an idempotency entry".to_owned()))?;
+            if !each(entry) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes out the records that an erasure covers; returns how many samples they had.
+fn leave_out_erased(batch: &mut Batch, ledger: &Ledger) -> u64 {
+    let mut erased = 0;
+    let source = batch.source;
+    batch.records.retain(|record: &BatchRecord| {
+        let covered = ledger.covers(&record.tenant, source, record.offset);
+        if covered {
+            erased += record.samples.len() as u64;
+        }
+        !covered
+    });
+    erased
+}
