@@ -1,1 +1,18 @@
-fn main() {}
+//! The `luminate` binary: the single-node server and the command line.
+
+use std::process::ExitCode;
+
+mod access_log;
+mod bench;
+mod cli;
+mod client;
+mod commands;
+mod data_dir;
+mod failure;
+mod output;
+mod render;
+mod sending;
+
+fn main() -> ExitCode {
+    cli::run()
+}

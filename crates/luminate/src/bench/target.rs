@@ -7,8 +7,8 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 
 use super::wire::Connection;
-use super::workload::{METRIC, VictoriaJson, Workload};
 use super::workload::{BodyFormat, LuminateJson};
+use super::workload::{METRIC, VictoriaJson, Workload};
 
 /// A query that every server is asked, and what it means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

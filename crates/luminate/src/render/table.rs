@@ -1,0 +1,25 @@
+//! Tables.
+
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{CellAlignment, ContentArrangement, Table};
+
+/// A table with these headings; as wide as the terminal at most, where there is one.
+pub(crate) fn new(headings: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(headings.iter().copied());
+    table
+}
+
+/// Aligns a column for numbers.
+pub(crate) fn align_right(table: &mut Table, column: usize) {
+    if let Some(column) = table.column_mut(column) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+}
+
+/// The width of the terminal in characters; 100 where there is none.
+pub(crate) fn terminal_width() -> usize {
+    Table::new().width().map_or(100, usize::from)
+}
