@@ -108,4 +108,4 @@ fn layer(key: &str, value: &str, origin: &str) -> Node {
 
 #[cfg(test)]
 #[path = "loader_tests.rs"]
-mod tests;
+pub(super) mod tests;

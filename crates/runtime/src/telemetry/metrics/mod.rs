@@ -88,3 +88,81 @@ pub fn resident_bytes() -> Option<u64> {
     let kibibytes: u64 = resident.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
     Some(kibibytes * 1024)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_metric_of_the_table_can_be_made() {
+        let metrics = Metrics::new(&Process::ALL).unwrap();
+        let names: HashSet<_> = DESCRIPTIONS.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), DESCRIPTIONS.len());
+        // The kept names and their labels are a contract.
+        metrics.http_requests.with(["200", "/x", "GET"]).inc();
+        metrics.rate_limit_rejected.with(["acme"]).inc();
+        metrics.http_request_duration.with(["/x", "GET"]).observe(0.1);
+        let text = metrics.render().unwrap();
+        for kept in [
+            "luminate_http_requests_total{method=\"GET\",path=\"/x\",status=\"200\"} 1",
+            "luminate_http_request_duration_seconds_count{method=\"GET\",path=\"/x\"} 1",
+            "luminate_write_requests_total 0",
+            "luminate_query_requests_total 0",
+            "luminate_query_latency_seconds_count 0",
+            "luminate_storage_writes_total 0",
+            "luminate_storage_write_duration_seconds_count 0",
+            "luminate_storage_query_duration_seconds_count 0",
+            "luminate_rate_limit_exceeded_total 0",
+            "luminate_rate_limit_rejected_total{tenant_id=\"acme\"} 1",
+        ] {
+            assert!(text.lines().any(|line| line == kept), "missing: {kept}\nin:\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_process_exports_its_own_metrics_only_but_may_count_all() {
+        let metrics = Metrics::new(&[Process::Gateway]).unwrap();
+        metrics.storage_writes.inc();
+        metrics.write_requests.inc();
+        let text = metrics.render().unwrap();
+        assert!(text.contains("luminate_write_requests_total 1\n"));
+        assert!(!text.contains("luminate_storage_writes_total"));
+    }
+
+    #[test]
+    fn memory_is_measured_at_every_scrape() {
+        let metrics = Metrics::new(&[Process::Writer]).unwrap();
+        metrics.before_scrape(|metrics| metrics.active_series.set(42.0));
+        let text = metrics.render().unwrap();
+        assert!(text.contains("luminate_active_series 42\n"));
+        let line = text.lines().find(|line| line.starts_with("luminate_memory_usage_bytes ")).unwrap();
+        let bytes: f64 = line.split_once(' ').unwrap().1.parse().unwrap();
+        assert!(bytes > 1_000_000.0, "a test binary needs more than a megabyte: {line}");
+    }
+
+    #[test]
+    fn labels_of_a_forgotten_gauge_are_gone() {
+        let metrics = Metrics::new(&[Process::Writer]).unwrap();
+        metrics.consumer_lag.with(["0"]).set(1.0);
+        metrics.consumer_lag.with(["1"]).set(1.0);
+        metrics.consumer_lag.forget(["0"]);
+        let text = metrics.render().unwrap();
+        assert!(!text.contains("partition=\"0\"") && text.contains("partition=\"1\""));
+    }
+
+    #[test]
+    fn the_reference_has_every_metric() {
+        let page = reference::markdown();
+        let text = Metrics::new(&Process::ALL).unwrap().render().unwrap();
+        for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+            let (name, kind) = line.split_once(' ').unwrap();
+            assert!(page.contains(&format!("| `{name}` | {kind} |")), "{name} {kind} is not in the reference");
+        }
+        for metric in DESCRIPTIONS {
+            assert!(metric.meaning.ends_with('.') && !metric.meaning.starts_with(' '), "{}", metric.meaning);
+        }
+    }
+}
