@@ -23,13 +23,16 @@ export CXX := ccache g++
 endif
 endif
 
-.PHONY: help deps deps-bench deps-lint demo run dev build build-local test test-coverage chaos lint bench docs clean
+.PHONY: help deps deps-test deps-bench deps-lint demo run dev build build-local test test-coverage chaos lint bench docs clean
 
 help: ## Print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## Install what building needs (Debian packages, by apt where root or sudo may)
 	@scripts/deps.sh build
+
+deps-test:
+	@scripts/deps.sh build test
 
 deps-bench:
 	@scripts/deps.sh build bench
@@ -55,11 +58,11 @@ build-local: build ## Build and install the luminate binary into PREFIX/bin (def
 	install -D -m 0755 $(BINARY) $(PREFIX)/bin/luminate
 	@echo "installed $(PREFIX)/bin/luminate"
 
-test: deps ## All tests: units, properties, conformance, and black-box tests of the real binary
+test: deps-test ## All tests: units, properties, conformance, and black-box tests of the real binary
 	$(CARGO) build --release --workspace --all-targets
 	$(CARGO) test --release --workspace
 
-chaos: build ## Longer fault runs; SEED=n repeats one, ROUNDS=n sets how many
+chaos: deps-test build ## Longer fault runs; SEED=n repeats one, ROUNDS=n sets how many
 	LUMINATE_CHAOS_ROUNDS="$${ROUNDS:-50}" LUMINATE_CHAOS_SEED="$${SEED:-}" \
 	  $(CARGO) test --release -p luminate-tests --test black_box -- --ignored --nocapture chaos
 

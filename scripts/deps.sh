@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building (and, asked for, benchmarks) need from Debian's packages, where root or sudo may; otherwise says
 # which packages are missing.
-#   scripts/deps.sh [build] [bench]
+#   scripts/deps.sh [build] [test] [bench]
 set -euo pipefail
 
 missing=()
@@ -25,9 +25,10 @@ for what in "${@:-build}"; do
       needs python3 python3
       ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1 || missing+=(libclang-dev)
       ;;
+    test) needs strace strace ;;
     bench) needs victoria-metrics victoria-metrics ;;
     *)
-      echo "usage: scripts/deps.sh [build] [bench]" >&2
+      echo "usage: scripts/deps.sh [build] [test] [bench]" >&2
       exit 2
       ;;
   esac

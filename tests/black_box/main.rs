@@ -5,4 +5,6 @@
 
 mod crash;
 mod idempotency;
+mod isolation;
+mod sync;
 mod workspace;

@@ -58,6 +58,14 @@ pub fn token(tenant: &str, scopes: &str) -> String {
     String::from_utf8(output.stdout).expect("a token").trim().to_owned()
 }
 
+/// Sends a signal to a process of this test.
+pub fn signal(pid: u32, number: i32) {
+    // SAFETY: kill() touches no memory of ours; the process is a child that was not waited for, or a child of one.
+    #[allow(unsafe_code)]
+    let result = unsafe { libc::kill(pid as i32, number) };
+    assert_eq!(result, 0, "the process {pid} was signalled");
+}
+
 impl Server {
     /// Starts a server with its defaults and waits until it is ready.
     pub fn start() -> Self {
@@ -175,11 +183,8 @@ impl Server {
     }
 
     /// Sends a signal to the process.
-    pub fn signal(&self, signal: i32) {
-        // SAFETY: kill() with the pid of a child that was not waited for touches no memory of ours.
-        #[allow(unsafe_code)]
-        let result = unsafe { libc::kill(self.pid() as i32, signal) };
-        assert_eq!(result, 0, "the server was signalled");
+    pub fn signal(&self, number: i32) {
+        signal(self.pid(), number);
     }
 
     /// Waits until the process has ended.

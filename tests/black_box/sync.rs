@@ -1,0 +1,135 @@
+//! 202 comes only after the records are in a synced log, as the kernel saw it: the server runs under strace, and a judge
+//! reads the order of its system calls.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use luminate_tests::samples::SampleMaker;
+use luminate_tests::{Server, ServerOptions, wait};
+
+/// One thing that the judge looks at.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+enum Event {
+    /// A write request was read from a socket.
+    Request,
+    /// A file of the queue's log was synced, successfully.
+    Synced,
+    /// A 202 went to a socket.
+    Accepted,
+}
+
+fn traced_server(trace: &Path) -> Server {
+    let calls = "trace=fsync,fdatasync,read,recvfrom,write,writev,sendto,sendmsg";
+    let wrapper = ["strace", "-f", "-y", "-s", "40", "-e", calls, "-e", "signal=none", "-o"];
+    let mut wrapper: Vec<String> = wrapper.iter().map(ToString::to_string).collect();
+    wrapper.push(trace.display().to_string());
+    Server::start_with(ServerOptions { wrapper, ..ServerOptions::default() })
+}
+
+/// The events of a trace, in order. A call that was interrupted in the trace counts where it ended.
+fn events(trace: &str) -> Vec<Event> {
+    let mut unfinished: HashMap<&str, &str> = HashMap::new();
+    let mut events = Vec::new();
+    for line in trace.lines() {
+        let Some((thread, call)) = line.split_once(char::is_whitespace) else { continue };
+        let call = call.trim_start();
+        let (begun, ended) = if call.ends_with("<unfinished ...>") {
+            unfinished.insert(thread, call);
+            // What goes out counts from its beginning: the bytes may leave before the call is seen to end.
+            if !call.contains("202 Accepted") {
+                continue;
+            }
+            (call, call)
+        } else if call.starts_with("<...") {
+            match unfinished.remove(thread) {
+                Some(begun) if begun.contains("202 Accepted") => continue,
+                Some(begun) => (begun, call),
+                None => continue,
+            }
+        } else {
+            (call, call)
+        };
+        let is_sync = begun.starts_with("fsync(") || begun.starts_with("fdatasync(");
+        if is_sync && begun.contains("/queue/") && begun.contains(".log") && ended.ends_with("= 0") {
+            events.push(Event::Synced);
+        } else if begun.contains("202 Accepted") {
+            events.push(Event::Accepted);
+        } else if begun.contains("POST /api/v1/write") || ended.contains("POST /api/v1/write") {
+            events.push(Event::Request);
+        }
+    }
+    events
+}
+
+/// Whether, with one request at a time, each 202 has a sync between its request and itself.
+fn every_accept_is_synced(events: &[Event]) -> bool {
+    let mut synced = false;
+    for event in events {
+        match event {
+            Event::Request => synced = false,
+            Event::Synced => synced = true,
+            Event::Accepted if !synced => return false,
+            Event::Accepted => synced = false,
+        }
+    }
+    true
+}
+
+/// The trace's text, once the server and with it strace have ended.
+fn finish(mut server: Server, trace: &Path) -> String {
+    // SIGTERM goes to the traced program: strace passes on its end.
+    let pid = wait::until("the traced server has a process", || child_of(server.pid()));
+    luminate_tests::server::signal(pid, libc::SIGTERM);
+    let _ = server.wait_end();
+    String::from_utf8_lossy(&std::fs::read(trace).unwrap()).into_owned()
+}
+
+fn child_of(parent: u32) -> Option<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+    children.split_whitespace().next()?.parse().ok()
+}
+
+#[test]
+fn each_202_comes_after_a_sync_of_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("trace");
+    let server = traced_server(&trace);
+    let client = server.client("acme");
+    let mut maker = SampleMaker::new(5);
+    for _ in 0..25 {
+        client.write_all(&maker.body("synced", 3).0);
+    }
+    let trace = finish(server, &trace);
+    let events = events(&trace);
+    let count = |wanted| events.iter().filter(|event| **event == wanted).count();
+    assert_eq!((count(Event::Request), count(Event::Accepted)), (25, 25), "the trace does not show what was done");
+    assert!(every_accept_is_synced(&events), "a 202 went out before its record was synced: {events:?}");
+
+    // The judge must find fault with a server that does not sync: the same trace without its syncs.
+    let without: Vec<Event> = events.iter().copied().filter(|event| *event != Event::Synced).collect();
+    assert!(!every_accept_is_synced(&without), "the judge would not notice that syncing is off");
+}
+
+#[test]
+fn many_requests_share_one_sync() {
+    const CLIENTS: usize = 64;
+    const REQUESTS: usize = 12;
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("trace");
+    let server = traced_server(&trace);
+    let client = server.client("acme");
+    let bodies: Vec<_> = (0..CLIENTS).map(|seed| SampleMaker::new(seed as u64).body("shared", 5).0).collect();
+    std::thread::scope(|scope| {
+        for body in &bodies {
+            let client = client.clone();
+            scope.spawn(move || (0..REQUESTS).for_each(|_| drop(client.write_all(body))));
+        }
+    });
+    let events = events(&finish(server, &trace));
+    let count = |wanted| events.iter().filter(|event| **event == wanted).count();
+    let (accepted, synced) = (count(Event::Accepted), count(Event::Synced));
+    assert_eq!(accepted, CLIENTS * REQUESTS);
+    let share = synced as f64 / accepted as f64;
+    println!("{synced} syncs for {accepted} requests of {CLIENTS} clients: {share:.3} a request");
+    assert!(share < 0.3, "{synced} syncs for {accepted} requests");
+}
