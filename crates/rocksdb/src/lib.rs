@@ -4,6 +4,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`block`] | column blocks: many samples as one summary and numbered pages; pure encoding and decoding |
+//! | [`queue`] | [`EmbeddedQueue`](queue::EmbeddedQueue): records and dead letters in a database of their own |
 //! | [`store`] | [`RocksStore`]: blocks in a database; writing, merging, retention, erasing, reading |
 //! | `database` | what store and queue share of RocksDB: options, errors told apart, failure that lasts |
 //! | `error` | [`OpenError`], [`DatabaseError`] |
@@ -11,6 +12,7 @@
 pub mod block;
 mod database;
 mod error;
+pub mod queue;
 pub mod store;
 
 pub use database::{Clock, Failure};

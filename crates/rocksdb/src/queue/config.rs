@@ -1,0 +1,64 @@
+//! The section of the embedded queue.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Partitions of a queue that is made without saying how many.
+const DEFAULT_PARTITIONS: u32 = 4;
+
+/// More partitions than this serve nobody on one machine.
+const MAX_PARTITIONS: u32 = 1024;
+
+/// The embedded queue: where records wait, durably, between gateway and writer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct EmbeddedQueueConfig {
+    /// Partitions of a queue that is made, 4 where nothing is said. A queue that exists keeps what it was made with: where
+    /// another number is said, the start is refused.
+    pub partitions: Option<u32>,
+    /// The most bytes of records that wait to be stored, in MiB. Beyond it write requests are answered 503 with
+    /// `Retry-After`.
+    pub max_mib: u32,
+    /// The most bytes of records that wait for one sync of the log, in MiB. Beyond it write requests are answered 503.
+    pub max_pending_mib: u32,
+    /// The largest record, in MiB.
+    pub max_record_mib: u32,
+    /// Free room on the disk in MiB below which nothing is accepted, so that what was accepted can still be stored.
+    pub reserve_mib: u32,
+    /// Memory for records that were written to the log and are not in files yet, in MiB.
+    pub write_buffer_mib: u32,
+}
+
+impl Default for EmbeddedQueueConfig {
+    fn default() -> Self {
+        Self {
+            partitions: None,
+            max_mib: 1024,
+            max_pending_mib: 32,
+            max_record_mib: 16,
+            reserve_mib: 64,
+            write_buffer_mib: 32,
+        }
+    }
+}
+
+impl EmbeddedQueueConfig {
+    /// What is wrong with the settings, if anything is.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.partitions.is_some_and(|partitions| partitions == 0 || partitions > MAX_PARTITIONS) {
+            return Err(format!("partitions must be from 1 to {MAX_PARTITIONS}"));
+        }
+        if self.max_record_mib == 0 || self.max_record_mib > self.max_mib {
+            return Err("maxRecordMib must be at least 1, and at most maxMib".to_owned());
+        }
+        if self.write_buffer_mib == 0 {
+            return Err("writeBufferMib must be at least 1".to_owned());
+        }
+        Ok(())
+    }
+
+    /// How many partitions a new queue gets.
+    pub(super) fn partitions_at_creation(partitions: Option<u32>) -> u32 {
+        partitions.unwrap_or(DEFAULT_PARTITIONS)
+    }
+}
