@@ -8,6 +8,7 @@
 //! | [`sink`] | [`SampleSink`]: storing, resuming, erasing |
 //! | [`request`] | what a query asks of a store; nothing can be asked without a tenant |
 //! | [`filter`] | conditions on dimensions |
+//! | [`pattern`] | [`Pattern`]: regular expressions in RE2's language |
 //! | [`chunk`] | [`ScanChunk`]: the columns that a scan yields |
 //! | [`context`] | [`QueryContext`]: deadline, cancellation, memory and counters of one query |
 //! | [`source`] | [`SampleSource`]: answering |
@@ -20,6 +21,7 @@ pub mod context;
 pub mod error;
 pub mod filter;
 pub mod memory;
+pub mod pattern;
 pub mod request;
 pub mod sink;
 pub mod source;
@@ -28,7 +30,8 @@ pub use batch::{Batch, BatchRecord, IdempotencyEntry};
 pub use chunk::{ChunkConsumer, DictionaryColumn, ScanChunk};
 pub use context::{CancelOnDrop, QueryContext, QueryCounters, QueryLimits};
 pub use error::StorageError;
-pub use filter::{DimensionFilter, DimensionTest, Pattern};
+pub use filter::{DimensionFilter, DimensionTest};
+pub use pattern::{InvalidPattern, Pattern};
 pub use request::{
     AggregateFunction, AggregateRequest, CatalogueRequest, Direction, GroupOrder, ScanColumns, ScanRequest, Step,
 };

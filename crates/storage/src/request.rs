@@ -136,6 +136,15 @@ impl Step {
     pub const fn bucket(&self, timestamp: i64) -> i64 {
         timestamp - (timestamp - self.origin).rem_euclid(self.width)
     }
+
+    /// How many buckets lie in a range of time, in part or whole.
+    #[must_use]
+    pub const fn buckets(&self, time: TimeRange) -> u64 {
+        if time.is_empty() {
+            return 0;
+        }
+        ((self.bucket(time.end - 1) - self.bucket(time.start)) / self.width) as u64 + 1
+    }
 }
 
 /// How groups are ordered; ties always by group, ascending, a missing dimension last.

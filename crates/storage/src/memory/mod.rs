@@ -107,6 +107,12 @@ impl MemoryStore {
         self.changes.send_modify(|changes| *changes += 1);
     }
 
+    /// The samples that a request may see, in the order in which they were stored.
+    #[must_use]
+    pub fn select(&self, request: &ScanRequest) -> Vec<Sample> {
+        self.visible(request).into_iter().map(|row| row.sample).collect()
+    }
+
     /// The rows that a request may see.
     fn visible(&self, request: &ScanRequest) -> Vec<Row> {
         self.state().rows.iter().filter(|row| row.is_visible(request)).cloned().collect()

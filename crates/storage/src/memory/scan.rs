@@ -11,6 +11,7 @@ use luminate_model::{Dimensions, SeriesId, StringTable};
 
 use super::Row;
 use crate::chunk::{ChunkConsumer, DictionaryColumn, ScanChunk};
+use crate::conformance::Dice;
 use crate::context::QueryContext;
 use crate::error::StorageError;
 use crate::request::ScanRequest;
@@ -52,7 +53,7 @@ pub(super) async fn scan(
 
 /// The rows cut into pieces, the pieces shuffled and dealt to blocks of chunks.
 fn blocks(rows: Vec<Row>) -> Vec<Vec<Vec<Piece>>> {
-    let mut dice = Dice(rows.len() as u64);
+    let mut dice = Dice::new(rows.len() as u64);
     let mut pieces = pieces(rows, &mut dice);
     for at in (1..pieces.len()).rev() {
         pieces.swap(at, dice.below(at + 1));
@@ -158,18 +159,5 @@ impl Dictionary {
     /// 0 for the empty string, else the value's index plus 1.
     fn index(&self, value: &str) -> u32 {
         self.values.iter().position(|known| known == value).map_or(0, |at| at as u32 + 1)
-    }
-}
-
-/// SplitMix64: numbers that look random and are the same each time.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % end as u64) as usize
     }
 }

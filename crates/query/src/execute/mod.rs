@@ -1,0 +1,43 @@
+//! Carrying a plan out over a store.
+
+mod accumulate;
+mod aggregate;
+mod cells;
+mod finish;
+mod groups;
+mod interner;
+mod memory;
+mod raw;
+
+use luminate_storage::{QueryContext, SampleSource, StorageError};
+
+use crate::answer::{Answer, Stats};
+use crate::error::QueryError;
+use crate::plan::Plan;
+
+/// Carries a plan out. A dropped future stops the query, through its context.
+///
+/// # Errors
+/// [`QueryError::Storage`]: the store's, or a limit of the context or plan that was hit.
+pub async fn execute(plan: Plan, source: &dyn SampleSource, context: &QueryContext) -> Result<Answer, QueryError> {
+    let cancel_when_dropped = context.cancel_on_drop();
+    // Taken before the samples are read: what it covers is in the answer.
+    let watermark = source.watermark().await?.encode();
+    let (rows, truncated) = match plan {
+        Plan::Aggregate(plan) => aggregate::execute(plan, source, context).await?,
+        Plan::Raw(plan) => raw::execute(plan, source, context).await?,
+    };
+    cancel_when_dropped.disarm();
+    Ok(Answer { rows, truncated, watermark, stats: Stats::of(context) })
+}
+
+/// Runs work that keeps a processor busy where it holds up no other task.
+async fn on_blocking_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
+) -> Result<T, StorageError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(StorageError::Cancelled),
+    }
+}
