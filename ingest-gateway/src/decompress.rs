@@ -48,7 +48,8 @@ pub fn decompress(body: LimitedBody, encoding: BodyEncoding, limit: usize) -> Re
         BodyEncoding::Gzip => read_all(MultiGzDecoder::new(bytes.as_ref()), &mut permit, bytes.len(), limit)?,
         BodyEncoding::Zstd => {
             permit.grow(1 << ZSTD_WINDOW_LOG)?;
-            let mut reader = zstd::stream::read::Decoder::with_buffer(bytes.as_ref()).map_err(DecompressError::Invalid)?;
+            let mut reader =
+                zstd::stream::read::Decoder::with_buffer(bytes.as_ref()).map_err(DecompressError::Invalid)?;
             reader.window_log_max(ZSTD_WINDOW_LOG).map_err(DecompressError::Invalid)?;
             read_all(reader, &mut permit, bytes.len(), limit)?
         }
@@ -122,7 +123,8 @@ mod tests {
 
     fn run(bytes: &[u8], encoding: BodyEncoding, limit: usize) -> Result<Vec<u8>, DecompressError> {
         let budget = MemoryBudget::new(64 << 20);
-        let body = LimitedBody { bytes: Bytes::copy_from_slice(bytes), permit: budget.take(bytes.len() as u64).unwrap() };
+        let body =
+            LimitedBody { bytes: Bytes::copy_from_slice(bytes), permit: budget.take(bytes.len() as u64).unwrap() };
         let result = decompress(body, encoding, limit);
         match result {
             Ok(body) => {

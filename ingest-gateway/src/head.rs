@@ -73,7 +73,8 @@ impl BodyFormat {
             _ if essence.eq_ignore_ascii_case(Self::Ndjson.essence()) => Self::Ndjson,
             _ => return Err(unsupported(format!("Content-Type {essence:?} is not taken here"))),
         };
-        let charset = pieces.filter_map(|piece| piece.split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("charset"));
+        let charset =
+            pieces.filter_map(|piece| piece.split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("charset"));
         match charset.map(|(_, charset)| charset.trim_matches('"')) {
             Some(charset) if !charset.eq_ignore_ascii_case("utf-8") => {
                 Err(unsupported(format!("the charset {charset:?} is not taken, only utf-8")))
@@ -139,7 +140,9 @@ fn read_idempotency_key(headers: &HeaderMap) -> Result<Option<u128>, Problem> {
     if is_valid && values.next().is_none() {
         return Ok(Some(xxh3_128(key)));
     }
-    let detail = format!("Idempotency-Key must be given once and have 1 to {MAX_IDEMPOTENCY_KEY_CHARS} visible ASCII characters");
+    let detail = format!(
+        "Idempotency-Key must be given once and have 1 to {MAX_IDEMPOTENCY_KEY_CHARS} visible ASCII characters"
+    );
     Err(Problem::new(&problems::IDEMPOTENCY_KEY_INVALID).detail(detail))
 }
 
@@ -169,7 +172,9 @@ mod tests {
         ] {
             assert_eq!(read(&[("content-type", content_type)]).unwrap().format, format);
         }
-        for refused in ["", "text/plain", "application/json; charset=latin1", "application/jsonx", "application/x-protobuf"] {
+        for refused in
+            ["", "text/plain", "application/json; charset=latin1", "application/jsonx", "application/x-protobuf"]
+        {
             assert_eq!(read(&[("content-type", refused)]), Err("content_type_unsupported"), "{refused}");
         }
         assert_eq!(read(&[]), Err("content_type_unsupported"));

@@ -88,9 +88,8 @@ pub struct PublishRequest {
 }
 
 fn record(tenant: &TenantId, part: &Part, parts: u32, idempotency: Option<Idempotency>) -> Record {
-    let headers = idempotency.map(|Idempotency { key, body }| {
-        IdempotencyHeaders { key, body, part: part.number, parts }.to_headers()
-    });
+    let headers = idempotency
+        .map(|Idempotency { key, body }| IdempotencyHeaders { key, body, part: part.number, parts }.to_headers());
     Record {
         key: RecordKey { tenant: tenant.clone(), shard: part.shard },
         headers: headers.unwrap_or_default(),

@@ -62,7 +62,12 @@ struct DecodedBody {
 }
 
 /// Decompresses, decodes, validates and routes: here, or for a large body on a thread of its own.
-async fn decode(gateway: &Gateway, tenant: &TenantId, head: RequestHead, body: LimitedBody) -> Result<DecodedBody, Problem> {
+async fn decode(
+    gateway: &Gateway,
+    tenant: &TenantId,
+    head: RequestHead,
+    body: LimitedBody,
+) -> Result<DecodedBody, Problem> {
     let inline_bytes = if head.encoding == BodyEncoding::Identity { INLINE_BYTES } else { INLINE_COMPRESSED_BYTES };
     if body.bytes.len() <= inline_bytes {
         return decode_here(gateway.state(), tenant, head, body);
@@ -86,14 +91,12 @@ fn decode_here(
     head: RequestHead,
     body: LimitedBody,
 ) -> Result<DecodedBody, Problem> {
-    let LimitedBody { bytes, mut permit } = decompress(body, head.encoding, state.config.max_decompressed_bytes.as_usize())?;
+    let LimitedBody { bytes, mut permit } =
+        decompress(body, head.encoding, state.config.max_decompressed_bytes.as_usize())?;
     // The records that are made of a body are smaller than the body: a sample in Avro is smaller than in JSON.
     permit.grow(bytes.len() as u64)?;
-    let validator = Validator {
-        limits: state.config.sample_limits(),
-        retention: state.retention.of(tenant),
-        now: (state.clock)(),
-    };
+    let validator =
+        Validator { limits: state.config.sample_limits(), retention: state.retention.of(tenant), now: (state.clock)() };
     let taker = Taker::new(validator, state.config.shards_of(tenant), state.config.max_samples);
     let intake = taker.take_all(head.format.decoder(), &bytes)?;
     let idempotency = head.idempotency_key.map(|key| Idempotency { key, body: head.format.body_hash(&bytes) });

@@ -92,7 +92,10 @@ fn contradictory_columns_are_malformed() {
     let mut builder = SampleColumnsBuilder::new();
     builder.push("m", 0, 1, f64::NAN, &none);
     let error = decode(&encode(&builder.finish())).expect_err("NaN is in no record");
-    assert_eq!((error.code().code(), error.to_string()), ("record_malformed", "invalid sample columns: a value is not finite".to_owned()));
+    assert_eq!(
+        (error.code().code(), error.to_string()),
+        ("record_malformed", "invalid sample columns: a value is not finite".to_owned())
+    );
 }
 
 proptest! {

@@ -51,7 +51,10 @@ fn read_document<'b>(scanner: &mut Scanner<'b>, sink: &mut dyn SampleSink<'b>) -
     while goes_on {
         let key = scanner.key()?.text().unwrap_or_default();
         if key != "metrics" {
-            return Err(invalid(format!("{:?} is no field of a write request; it has \"metrics\" alone", excerpt(&key))));
+            return Err(invalid(format!(
+                "{:?} is no field of a write request; it has \"metrics\" alone",
+                excerpt(&key)
+            )));
         }
         if std::mem::replace(&mut has_metrics, true) {
             return Err(invalid("the field \"metrics\" is given twice".to_owned()));

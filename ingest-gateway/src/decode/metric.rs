@@ -1,6 +1,5 @@
 //! One metric in JSON: `{"name": "...", "timestamp": 1735603200000, "value": 1.5, "dimensions": {"key": "value"}}`.
 
-
 use luminate_model::validation::excerpt;
 use luminate_model::{Reject, RejectCode};
 

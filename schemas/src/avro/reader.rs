@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn longs_of_every_size_are_read_back() {
-        let numbers = (0..64).flat_map(|bit| [1_i64 << bit, (1_i64 << bit).wrapping_sub(1), (1_i64 << bit).wrapping_neg()]);
+        let numbers =
+            (0..64).flat_map(|bit| [1_i64 << bit, (1_i64 << bit).wrapping_sub(1), (1_i64 << bit).wrapping_neg()]);
         for number in numbers.chain([0, i64::MIN, i64::MAX]) {
             let mut bytes = Vec::new();
             write_long(&mut bytes, number);
