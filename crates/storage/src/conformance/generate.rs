@@ -96,12 +96,11 @@ fn record(dice: &mut Dice, offset: Offset) -> BatchRecord {
         let dimensions = dimensions(dice);
         let retention = if metric == "size" { dice.below(4) as u16 } else { 0 };
         builder.push(metric, retention, timestamp(dice), value(dice), &dimensions);
-        // What is measured twice in one moment is two samples.
-        if dice.once_in(20) {
-            let again = if dice.once_in(2) { value(dice) } else { 0.25 };
+        // What is measured several times in one moment is several samples, equal ones too.
+        if dice.once_in(10) {
             let at = timestamp(dice);
-            builder.push(metric, retention, at, again, &dimensions);
-            builder.push(metric, retention, at, 0.25, &dimensions);
+            let again = [0.25, 0.25, value(dice), 0.25];
+            again.iter().for_each(|value| builder.push(metric, retention, at, *value, &dimensions));
         }
     }
     BatchRecord { tenant, offset, samples: builder.finish() }
@@ -165,16 +164,16 @@ pub fn scan_request(dice: &mut Dice) -> ScanRequest {
     let metric = if dice.once_in(20) { "unknown" } else { dice.choose(&METRICS) };
     let mut request = ScanRequest::new(tenant, metric, NOW);
     request.time = time_range(dice);
-    request.filters = (0..dice.below(4).saturating_sub(1)).map(|_| filter(dice)).collect();
+    request.filters = (0..dice.below(5).saturating_sub(2)).map(|_| filter(dice)).collect();
     request.retention = retention(dice);
     request
 }
 
 fn time_range(dice: &mut Dice) -> TimeRange {
-    match dice.below(6) {
-        0 | 1 => TimeRange::ALL,
-        2 => TimeRange { start: -1000, end: 1000 },
-        3 => TimeRange { start: NOW - DAY_MS, end: NOW },
+    match dice.below(8) {
+        0..=3 => TimeRange::ALL,
+        4 => TimeRange { start: -1000, end: 1000 },
+        5 => TimeRange { start: NOW - DAY_MS, end: NOW },
         _ => {
             let start = NOW - 2 * DAY_MS + dice.below(200) as i64 * 720_000;
             TimeRange { start, end: start + 1 + dice.below(DAY_MS as usize) as i64 }
