@@ -30,3 +30,13 @@ pub mod config;
 pub mod http;
 pub mod lifecycle;
 pub mod telemetry;
+
+/// Property tests that try the same values on every run.
+#[cfg(test)]
+fn seeded_proptest() -> proptest::test_runner::Config {
+    proptest::test_runner::Config {
+        rng_seed: proptest::test_runner::RngSeed::Fixed(7),
+        failure_persistence: None,
+        ..proptest::test_runner::Config::default()
+    }
+}

@@ -45,7 +45,7 @@ impl Node {
         };
         text.and_then(|text| text.parse().ok()).ok_or_else(|| {
             let expected = expected.to_string();
-            ReadError::invalid_type(self.value.unexpected(), &expected.as_str()).from_origin(self.origin.as_deref())
+            ReadError::invalid_type(self.value.unexpected(), &expected.as_str()).with_origin(self.origin.as_deref())
         })
     }
 
@@ -60,7 +60,7 @@ macro_rules! whole_numbers {
             let origin = self.origin.clone();
             let expected = format!("a whole number from {} to {}", <$number>::MIN, <$number>::MAX);
             let number: $number = self.number(&expected)?;
-            visitor.$visit(number).map_err(|error: ReadError| error.from_origin(origin.as_deref()))
+            visitor.$visit(number).map_err(|error: ReadError| error.with_origin(origin.as_deref()))
         }
     )*};
 }
@@ -80,7 +80,7 @@ impl<'de> de::Deserializer<'de> for Node {
             Value::List(items) => visitor.visit_seq(Items { items: items.into_iter(), next: 0 }),
             Value::Section(entries) => visitor.visit_map(Entries { entries: entries.into_iter(), value: None }),
         }
-        .map_err(|error| error.from_origin(origin.as_deref()))
+        .map_err(|error| error.with_origin(origin.as_deref()))
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
@@ -93,7 +93,7 @@ impl<'de> de::Deserializer<'de> for Node {
             Some(value) => visitor.visit_bool(value),
             None => Err(self.mismatch("`true` or `false`")),
         }
-        .map_err(|error: ReadError| error.from_origin(self.origin.as_deref()))
+        .map_err(|error: ReadError| error.with_origin(self.origin.as_deref()))
     }
 
     whole_numbers! {
@@ -117,9 +117,9 @@ impl<'de> de::Deserializer<'de> for Node {
         let origin = self.origin.clone();
         let number: f64 = self.number(&"a number")?;
         if !number.is_finite() {
-            return Err(ReadError::custom("expected a finite number").from_origin(origin.as_deref()));
+            return Err(ReadError::custom("expected a finite number").with_origin(origin.as_deref()));
         }
-        visitor.visit_f64(number).map_err(|error: ReadError| error.from_origin(origin.as_deref()))
+        visitor.visit_f64(number).map_err(|error: ReadError| error.with_origin(origin.as_deref()))
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
@@ -128,12 +128,12 @@ impl<'de> de::Deserializer<'de> for Node {
             // The visitor says what it expects.
             other => Err(ReadError::invalid_type(other.unexpected(), &visitor)),
         }
-        .map_err(|error: ReadError| error.from_origin(self.origin.as_deref()))
+        .map_err(|error: ReadError| error.with_origin(self.origin.as_deref()))
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         if matches!(self.value, Value::Bool(_) | Value::Number(_)) {
-            return Err(self.mismatch("a text (put it in quotes)").from_origin(self.origin.as_deref()));
+            return Err(self.mismatch("a text (put it in quotes)").with_origin(self.origin.as_deref()));
         }
         self.deserialize_str(visitor)
     }
@@ -159,7 +159,7 @@ impl<'de> de::Deserializer<'de> for Node {
         match self.value {
             Value::Nothing => Self::empty_section().deserialize_any(visitor),
             Value::Section(_) => self.deserialize_any(visitor),
-            _ => Err(self.mismatch("a section").from_origin(self.origin.as_deref())),
+            _ => Err(self.mismatch("a section").with_origin(self.origin.as_deref())),
         }
     }
 
@@ -189,9 +189,9 @@ impl<'de> de::Deserializer<'de> for Node {
                 Some((name, content)) => Variant { name, content: Some(content) },
                 None => return Err(ReadError::custom("expected one key")),
             },
-            _ => return Err(self.mismatch("a name, or a section with one name").from_origin(origin.as_deref())),
+            _ => return Err(self.mismatch("a name, or a section with one name").with_origin(origin.as_deref())),
         };
-        visitor.visit_enum(variant).map_err(|error: ReadError| error.from_origin(origin.as_deref()))
+        visitor.visit_enum(variant).map_err(|error: ReadError| error.with_origin(origin.as_deref()))
     }
 
     forward_to_deserialize_any! { char bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any }
@@ -242,7 +242,7 @@ impl<'de> de::MapAccess<'de> for Entries {
         let origin = node.origin.clone();
         self.value = Some((key.clone(), node));
         let key: StringDeserializer<ReadError> = key.into_deserializer();
-        seed.deserialize(key).map(Some).map_err(|error| error.from_origin(origin.as_deref()))
+        seed.deserialize(key).map(Some).map_err(|error| error.with_origin(origin.as_deref()))
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, ReadError> {
@@ -250,7 +250,7 @@ impl<'de> de::MapAccess<'de> for Entries {
             return Err(ReadError::custom("a value was asked for before its key"));
         };
         let origin = node.origin.clone();
-        seed.deserialize(node).map_err(|error| error.from_origin(origin.as_deref()).below(&key))
+        seed.deserialize(node).map_err(|error| error.with_origin(origin.as_deref()).below(&key))
     }
 }
 

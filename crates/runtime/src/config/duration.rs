@@ -174,6 +174,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::seeded_proptest())]
+
         #[test]
         fn what_is_shown_reads_back(millis in 0..=u64::MAX) {
             let duration = HumanDuration::new(Duration::from_millis(millis));

@@ -123,7 +123,7 @@ impl ReadError {
     }
 
     /// The value came from there, unless something further inside knows better.
-    pub(super) fn from_origin(mut self, origin: Option<&str>) -> Self {
+    pub(super) fn with_origin(mut self, origin: Option<&str>) -> Self {
         if self.origin.is_none() {
             self.origin = origin.map(ToOwned::to_owned);
         }

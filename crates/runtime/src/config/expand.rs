@@ -157,6 +157,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::seeded_proptest())]
+
         #[test]
         fn any_text_is_expanded_or_refused(text in "[${}:a-zA-Z_-]{0,24}") {
             let _ = expand_in(&text, Path::new("/nowhere"));

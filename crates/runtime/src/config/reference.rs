@@ -146,9 +146,8 @@ fn type_name(schema: &Value) -> String {
     if let Some(names) = variants(schema) {
         return names.join(", ");
     }
-    match schema.get("format").and_then(Value::as_str) {
-        Some(format @ ("duration" | "size" | "secret")) => return format.to_owned(),
-        _ => {}
+    if let Some(format @ ("duration" | "size" | "secret")) = schema.get("format").and_then(Value::as_str) {
+        return format.to_owned();
     }
     let json_type = match schema.get("type") {
         Some(Value::String(name)) => name.as_str(),

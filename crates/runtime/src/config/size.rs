@@ -185,6 +185,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::seeded_proptest())]
+
         #[test]
         fn what_is_shown_reads_back(bytes in 0..=u64::MAX, shift in 0..50_u32) {
             let size = ByteSize::bytes(bytes >> shift << shift);

@@ -125,6 +125,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::seeded_proptest())]
+
         #[test]
         fn the_last_layer_wins_whatever_is_below(base in any_tree(), over in any_tree()) {
             let once = overlaid(base, over.clone());

@@ -21,8 +21,17 @@ pub struct Authenticator(Arc<dyn TokenVerifier>);
 
 /// An access that the request's token grants; the argument of a handler:
 ///
-/// ```ignore
-/// async fn write(Authenticated(access): Authenticated<WriteAccess>, body: Body) -> Result<Response, Problem> { ... }
+/// ```
+/// # use axum::{Router, body::Body, routing::post};
+/// # use luminate_auth::WriteAccess;
+/// # use luminate_runtime::http::{Authenticated, Authenticator};
+/// async fn write(Authenticated(access): Authenticated<WriteAccess>, body: Body) -> String {
+///     format!("for {}", access.tenant())
+/// }
+///
+/// fn routes(authenticator: Authenticator) -> Router {
+///     Router::new().route("/api/v1/write", post(write)).with_state(authenticator)
+/// }
 /// ```
 ///
 /// Axum extracts what stands before the body first, so nothing of a body is read, let alone decompressed, for a stranger.

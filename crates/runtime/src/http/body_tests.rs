@@ -139,6 +139,8 @@ async fn trailers_are_no_part_of_the_body() {
 }
 
 proptest! {
+    #![proptest_config(crate::seeded_proptest())]
+
     #[test]
     fn however_it_comes_it_is_the_same(text in "[a-z]{0,60}", cuts in prop::collection::vec(0..60_usize, 0..6), announce: bool) {
         let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();

@@ -125,6 +125,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::seeded_proptest())]
+
         #[test]
         fn the_limit_holds_and_nothing_leaks(steps in prop::collection::vec((0..3_u8, 0..50_u64), 0..60)) {
             let budget = MemoryBudget::new(100);

@@ -4,8 +4,8 @@ use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 use std::time::Instant;
 
@@ -14,11 +14,12 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http::header::{HeaderName, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, StatusCode};
 use tracing::Instrument as _;
 
 use super::codes;
 use super::problem::{AnsweredCode, Problem};
+use super::unread::discard_unread_body;
 use crate::lifecycle::supervisor::panic_message;
 use crate::telemetry::Metrics;
 
@@ -27,6 +28,10 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest id that is taken from a client, in bytes: it is written to logs.
 const MAX_REQUEST_ID_BYTES: usize = 128;
+
+/// The status label of requests whose client left before the answer: 499, as nginx has it.
+static CLIENT_LEFT: LazyLock<StatusCode> =
+    LazyLock::new(|| StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT));
 
 /// The path label of requests that no route fits.
 const UNMATCHED: &str = "unmatched";
@@ -53,6 +58,8 @@ pub fn with_standard_layers(routes: Router, metrics: &Metrics) -> Router {
         })
         // From the inside out: what stands last sees a request first and an answer last.
         //
+        // An early answer reaches a client that is still sending.
+        .layer(from_fn(discard_unread_body))
         // A panic of a handler is an answer like any other to the layers outside.
         .layer(from_fn(answer_panics))
         // Counts and times what the handler and the layer above answered.
@@ -80,27 +87,49 @@ async fn answer_panics(request: Request, next: Next) -> Response {
 }
 
 async fn observe(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
-    let began = Instant::now();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let path = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
-    let method = method_label(request.method());
+    let mut observation = Observation {
+        metrics: &metrics,
+        path: route.as_ref().map_or(UNMATCHED, MatchedPath::as_str),
+        method: method_label(request.method()),
+        began: Instant::now(),
+        status: *CLIENT_LEFT,
+        code: None,
+    };
     let response = next.run(request).await;
-    let elapsed = began.elapsed();
-    let code = response.extensions().get::<AnsweredCode>();
-    metrics.http_requests.with([response.status().as_str(), path, method]).inc();
-    metrics.http_request_duration.with([path, method]).observe(elapsed.as_secs_f64());
-    if let Some(AnsweredCode(code)) = code {
-        metrics.http_problems.with([code]).inc();
-    }
-    tracing::debug!(
-        path,
-        method,
-        status = response.status().as_u16(),
-        code = code.map(|AnsweredCode(code)| code),
-        elapsed_us = elapsed.as_micros() as u64,
-        "request answered"
-    );
+    observation.status = response.status();
+    observation.code = response.extensions().get().map(|AnsweredCode(code)| *code);
     response
+}
+
+/// What is known of a request. Counted when it is dropped, because a client that leaves takes the request's future with it.
+struct Observation<'a> {
+    metrics: &'a Metrics,
+    path: &'a str,
+    method: &'static str,
+    began: Instant,
+    status: StatusCode,
+    code: Option<&'static str>,
+}
+
+impl Drop for Observation<'_> {
+    fn drop(&mut self) {
+        let Self { metrics, path, method, began, status, code } = self;
+        let elapsed = began.elapsed();
+        metrics.http_requests.with([status.as_str(), path, method]).inc();
+        metrics.http_request_duration.with([path, method]).observe(elapsed.as_secs_f64());
+        if let Some(code) = code {
+            metrics.http_problems.with([code]).inc();
+        }
+        tracing::debug!(
+            path,
+            method,
+            status = status.as_u16(),
+            code,
+            elapsed_us = elapsed.as_micros() as u64,
+            "request answered"
+        );
+    }
 }
 
 async fn forbid_sniffing(request: Request, next: Next) -> Response {
@@ -145,7 +174,7 @@ fn usable_id(value: &HeaderValue) -> Option<RequestId> {
 /// An id that no other request has: when the process started, and a number.
 fn new_id() -> RequestId {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    static PROCESS: std::sync::LazyLock<u64> = std::sync::LazyLock::new(|| {
+    static PROCESS: LazyLock<u64> = LazyLock::new(|| {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         (since.as_nanos() as u64) ^ (u64::from(std::process::id()) << 48)
     });

@@ -3,7 +3,6 @@
 
 use axum::body::Body;
 use axum::routing::{get, post};
-use http::StatusCode;
 use http::header::ALLOW;
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -28,6 +27,7 @@ fn setup() -> Setup {
             }),
         )
         .route("/id", get(|axum::Extension(id): axum::Extension<RequestId>| async move { id.as_str().to_owned() }))
+        .route("/forever", get(std::future::pending::<()>))
         .route("/problem", get(|| async { codes::internal() }));
     let metrics = Metrics::new(&Process::ALL).unwrap();
     Setup { routes: with_standard_layers(routes, &metrics), metrics }
@@ -71,6 +71,16 @@ async fn requests_are_counted_by_route_and_never_by_path() {
         assert!(scraped.lines().any(|found| found == line), "missing: {line}\nin:\n{scraped}");
     }
     assert!(!scraped.contains("/things/1") && !scraped.contains("/no/such"));
+}
+
+#[tokio::test]
+async fn a_request_whose_client_left_is_counted() {
+    let setup = setup();
+    let mut request = Box::pin(setup.send(http::Request::get("/forever")));
+    assert!(std::future::poll_fn(|context| Poll::Ready(request.as_mut().poll(context))).await.is_pending());
+    assert!(!setup.scraped().contains("/forever"));
+    drop(request);
+    assert!(setup.scraped().contains(r#"luminate_http_requests_total{method="GET",path="/forever",status="499"} 1"#));
 }
 
 #[tokio::test]

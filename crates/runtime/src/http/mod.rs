@@ -21,6 +21,7 @@ pub mod probes;
 pub mod problem;
 pub mod rate_limit;
 pub mod server;
+mod unread;
 
 pub use auth::{Authenticated, Authenticator};
 pub use body::{BodyLimits, LimitedBody, read_limited};

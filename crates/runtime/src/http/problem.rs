@@ -30,8 +30,12 @@ pub struct ProblemType {
 }
 
 /// One occurrence of a problem. Return it from handlers.
+// Boxed, because it stands in the `Err` of results that are nearly always `Ok`.
 #[derive(Debug, Clone)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug, Clone)]
+struct Parts {
     problem_type: &'static ProblemType,
     detail: Option<Cow<'static, str>>,
     instance: Option<String>,
@@ -61,41 +65,41 @@ impl Problem {
     /// A problem of this kind, with nothing more to say.
     #[must_use]
     pub fn new(problem_type: &'static ProblemType) -> Self {
-        Self {
+        Self(Box::new(Parts {
             problem_type,
             detail: None,
             instance: None,
             items: Vec::new(),
             members: Map::new(),
             headers: HeaderMap::new(),
-        }
+        }))
     }
 
     /// Says what is wrong this time: for the client, so nothing internal.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
-        self.detail = Some(detail.into());
+        self.0.detail = Some(detail.into());
         self
     }
 
     /// Says what is wrong with single items of the request: `errors`.
     #[must_use]
     pub fn items(mut self, items: Vec<ProblemItem>) -> Self {
-        self.items = items;
+        self.0.items = items;
         self
     }
 
     /// Adds a member of its own to the answer.
     #[must_use]
     pub fn member(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.members.insert(name.to_owned(), value.into());
+        self.0.members.insert(name.to_owned(), value.into());
         self
     }
 
     /// Adds a header to the answer.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.0.headers.insert(name, value);
         self
     }
 
@@ -109,43 +113,45 @@ impl Problem {
     /// Names the occurrence, where it has no name yet. The middleware gives it the request's id.
     #[must_use]
     pub(super) fn instance(mut self, instance: String) -> Self {
-        self.instance.get_or_insert(instance);
+        self.0.instance.get_or_insert(instance);
         self
     }
 
     /// The kind of the problem.
     #[must_use]
     pub fn problem_type(&self) -> &'static ProblemType {
-        self.problem_type
+        self.0.problem_type
     }
 
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        self.problem_type.code
+        self.0.problem_type.code
     }
 
     /// What is wrong this time, if it says so.
     #[must_use]
     pub fn detail_text(&self) -> Option<&str> {
-        self.detail.as_deref()
+        self.0.detail.as_deref()
     }
 
     fn to_json(&self) -> Value {
-        let mut members = self.members.clone();
+        let Parts { problem_type, detail, instance, items, members, headers: _ } = &*self.0;
+        // Last, so that a member of its own can hide none of these.
+        let mut members = members.clone();
         let mut member = |name: &str, value: Value| members.insert(name.to_owned(), value);
-        member("type", format!("{TYPE_PREFIX}{}", self.problem_type.code).into());
-        member("title", self.problem_type.title.into());
-        member("status", self.problem_type.status.as_u16().into());
-        member("code", self.problem_type.code.into());
-        if let Some(detail) = &self.detail {
+        member("type", format!("{TYPE_PREFIX}{}", problem_type.code).into());
+        member("title", problem_type.title.into());
+        member("status", problem_type.status.as_u16().into());
+        member("code", problem_type.code.into());
+        if let Some(detail) = detail {
             member("detail", detail.as_ref().into());
         }
-        if let Some(instance) = &self.instance {
+        if let Some(instance) = instance {
             member("instance", instance.as_str().into());
         }
-        if !self.items.is_empty() {
-            let items = self.items.iter().map(ProblemItem::to_json).collect();
+        if !items.is_empty() {
+            let items = items.iter().map(ProblemItem::to_json).collect();
             member("errors", Value::Array(items));
         }
         Value::Object(members)
@@ -167,8 +173,8 @@ impl ProblemItem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::from(self.to_json().to_string()));
-        *response.status_mut() = self.problem_type.status;
-        *response.headers_mut() = self.headers.clone();
+        *response.status_mut() = self.0.problem_type.status;
+        *response.headers_mut() = self.0.headers.clone();
         response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
         response.extensions_mut().insert(AnsweredCode(self.code()));
         // For the middleware, which knows the request's id and writes the body again with it.

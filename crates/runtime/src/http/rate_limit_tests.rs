@@ -109,6 +109,8 @@ fn a_refusal_tells_when_to_come_again() {
 }
 
 proptest! {
+    #![proptest_config(crate::seeded_proptest())]
+
     #[test]
     fn nobody_gets_more_than_burst_and_rate(steps in prop::collection::vec((0..80_u32, 0..3000_u64), 1..60)) {
         let setup = setup();

@@ -52,6 +52,14 @@ impl Heartbeats {
         names
     }
 
+    /// The names of all loops that have promised to turn.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.lock().loops.values().map(|this| this.name).collect();
+        names.sort_unstable();
+        names
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

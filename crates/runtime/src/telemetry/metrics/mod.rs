@@ -29,8 +29,10 @@ pub struct Metrics(Arc<Inner>);
 struct Inner {
     set: MetricSet,
     registry: Registry,
-    before_scrape: Mutex<Vec<Box<dyn Fn(&MetricSet) + Send>>>,
+    before_scrape: Mutex<Vec<Update>>,
 }
+
+type Update = Box<dyn Fn(&MetricSet) + Send>;
 
 impl Metrics {
     /// Makes the metrics of a process that is all of `processes` in one.

@@ -78,7 +78,8 @@ macro_rules! metrics {
 metrics! {
     // HTTP, every process.
 
-    /// Requests answered, by status, route template and method; `path` is `unmatched` where no route fits.
+    /// Requests answered, by status, route template and method; `path` is `unmatched` where no route fits, `status` 499 where
+    /// the client left before the answer.
     http_requests: CounterFamily<3> {
         name: "luminate_http_requests_total", unit: "requests", labels: ["status", "path", "method"], of: EVERY_PROCESS
     }
