@@ -21,6 +21,15 @@ impl StringTable {
         Self { text: String::with_capacity(bytes), ends: Vec::with_capacity(strings) }
     }
 
+    /// A table of strings that stand one after another in `text`, each up to its end in `ends`; `None` where an end lies
+    /// inside a character, before the end of the string before or beyond the text, or where text is left.
+    #[must_use]
+    pub fn try_from_parts(text: String, ends: Vec<u32>) -> Option<Self> {
+        let ends_fit = ends.iter().all(|end| text.is_char_boundary(*end as usize));
+        let covered = ends.last().copied().unwrap_or_default() as usize == text.len();
+        (ends_fit && covered && ends.is_sorted()).then_some(Self { text, ends })
+    }
+
     /// Appends a string and returns its index.
     ///
     /// # Panics
@@ -109,5 +118,15 @@ mod tests {
         }
         assert_eq!(table.get(5), None);
         assert_eq!(StringTable::new().get(0), None);
+    }
+
+    #[test]
+    fn parts_that_do_not_fit_are_refused() {
+        let parts = |text: &str, ends: &[u32]| StringTable::try_from_parts(text.to_owned(), ends.to_vec());
+        assert_eq!(parts("aäb", &[1, 1, 4]), Some(["a", "", "äb"].iter().collect()));
+        assert_eq!(parts("", &[]), Some(StringTable::new()));
+        for ends in [&[1, 2, 4][..], &[1, 3], &[1, 5], &[3, 1, 4], &[]] {
+            assert_eq!(parts("aäb", ends), None, "{ends:?}");
+        }
     }
 }

@@ -6,9 +6,13 @@ use luminate_model::TenantId;
 use luminate_model::time::DAY_MS;
 use luminate_storage::StorageError;
 
+use super::cursor::{MergeSource, RunCursor, SampleKey};
 use super::encode::EncodedBlock;
+use super::index::Layout;
+use super::output::MergeOutput;
 use super::page::PageReader;
-use super::summary::{BlockId, BlockSummary};
+use super::summary::{BlockId, BlockSummary, Section};
+use super::tournament::Tournament;
 
 /// A block to merge.
 #[derive(Debug, Clone)]
@@ -66,6 +70,9 @@ pub struct MergeReport {
 /// Emits blocks of one tenant and one window each; those of one tenant and window ascend, those of different windows of a
 /// tenant may come interleaved. Every sample is kept, also equal ones, unless `rules` leave it out.
 ///
+/// Holds in memory one block of each run ([`BlockSummary::merge_bytes`]) and output of up to some 100 MB, whatever the
+/// number of windows.
+///
 /// # Errors
 /// [`StorageError::Damaged`] naming block and page; what reading failed with; what `emit` returned.
 pub fn merge(
@@ -75,6 +82,43 @@ pub fn merge(
     options: &MergeOptions,
     emit: &mut dyn FnMut(EncodedBlock) -> Result<(), StorageError>,
 ) -> Result<MergeReport, StorageError> {
-    let _ = (runs, pages, rules, options, emit);
-    Ok(MergeReport::default())
+    merge_with(runs, MergeReads { pages, rules }, options, Layout::STANDARD, emit)
+}
+
+/// What a merge reads and judges by.
+#[derive(Clone, Copy)]
+pub(super) struct MergeReads<'a> {
+    pub(super) pages: &'a dyn PageReader,
+    pub(super) rules: &'a dyn MergeRules,
+}
+
+/// As [`merge`], in pieces of other sizes.
+pub(super) fn merge_with(
+    runs: &[Vec<MergeInput>],
+    reads: MergeReads<'_>,
+    options: &MergeOptions,
+    layout: Layout,
+    emit: &mut dyn FnMut(EncodedBlock) -> Result<(), StorageError>,
+) -> Result<MergeReport, StorageError> {
+    let inputs = runs.iter().flatten();
+    let mut sections: Vec<&Section> = inputs.flat_map(|input| &input.summary.sections).collect();
+    sections.sort_unstable_by(|a, b| a.key().cmp(&b.key()));
+    sections.dedup_by(|a, b| a.key() == b.key());
+    let source = MergeSource { reads, sections: &sections };
+    let mut report = MergeReport::default();
+    let mut cursors = Vec::with_capacity(runs.len());
+    for run in runs {
+        cursors.extend(RunCursor::open(source, run, &mut report)?);
+    }
+    let mut tournament = Tournament::new(&cursors);
+    let mut output = MergeOutput::new(&sections, *options, layout, emit);
+    while let Some(winner) = tournament.winner() {
+        let limit = tournament.runner_up();
+        let Some(cursor) = cursors.get_mut(winner) else { break };
+        let samples = output.append(cursor, &limit, &mut report)?;
+        let key = if cursor.advance(samples, &mut report)? { cursor.key() } else { SampleKey::END };
+        tournament.replace(key);
+    }
+    output.finish()?;
+    Ok(report)
 }

@@ -1,0 +1,323 @@
+//! Reading a run for a merge: the samples of its blocks in order, a strip at a time.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use luminate_model::StringTable;
+use luminate_storage::StorageError;
+
+use super::draft::BlockDraft;
+use super::identity::SeriesIds;
+use super::merge::{MergeInput, MergeReads, MergeReport, SectionRule};
+use super::open::{OpenBlock, SeriesColumn};
+use super::page::BlockPages;
+use super::sort::value_order;
+use super::summary::Section;
+
+/// What samples are ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SampleKey {
+    pub(super) series: SeriesKey,
+    pub(super) timestamp: i64,
+    pub(super) value: i64,
+}
+
+impl SampleKey {
+    /// Above every sample.
+    pub(super) const END: Self =
+        Self { series: SeriesKey { section: u32::MAX, id: u128::MAX }, timestamp: i64::MAX, value: i64::MAX };
+}
+
+/// What series are ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SeriesKey {
+    /// The section, as its place among all sections of the merge.
+    pub(super) section: u32,
+    pub(super) id: u128,
+}
+
+/// What a merge reads with.
+#[derive(Clone, Copy)]
+pub(super) struct MergeSource<'a> {
+    pub(super) reads: MergeReads<'a>,
+    /// The distinct sections of all inputs, ascending.
+    pub(super) sections: &'a [&'a Section],
+}
+
+/// A run, of which the samples before some place were read.
+pub(super) struct RunCursor<'a> {
+    source: MergeSource<'a>,
+    inputs: std::slice::Iter<'a, MergeInput>,
+    block: Option<BlockCursor<'a>>,
+}
+
+/// A block of a run.
+struct BlockCursor<'a> {
+    block: OpenBlock<'a>,
+    runs: SeriesColumn,
+    ids: SeriesIds,
+    keys: Vec<CursorKey>,
+    /// What is still to be read, the next part last.
+    parts: Vec<Part>,
+    part: LoadedPart,
+}
+
+/// The series of one section that have samples on one strip.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    section: usize,
+    /// The section's place among all sections of the merge.
+    rank: u32,
+    strip: usize,
+    /// Samples before this have expired.
+    keep_from: i64,
+}
+
+/// A key of a block, with what its values are in the output.
+struct CursorKey {
+    name: Arc<str>,
+    /// Read when the first part needs it.
+    dictionary: Option<StringTable>,
+    column: SeriesColumn,
+    /// For each series of the part its reference.
+    references: Vec<u32>,
+    key_number: Numbered,
+    value_numbers: Vec<Numbered>,
+}
+
+/// A number of a draft, good as long as that draft has this generation.
+#[derive(Debug, Clone, Copy)]
+struct Numbered {
+    generation: u32,
+    number: u32,
+}
+
+impl Numbered {
+    const NONE: Self = Self { generation: 0, number: 0 };
+}
+
+/// A part whose columns were read, and how far it was handed out.
+#[derive(Default)]
+struct LoadedPart {
+    rank: u32,
+    keep_from: i64,
+    /// The strip whose samples `runs`, `timestamps` and `values` hold.
+    strip: Option<usize>,
+    runs: Vec<u32>,
+    timestamps: Vec<i64>,
+    values: Vec<f64>,
+    ids: Vec<u128>,
+    /// The keys that the section has.
+    present: Vec<usize>,
+    /// The strip's series that belong to the part.
+    series: Range<usize>,
+    /// The series at hand, as a place among `ids`.
+    place: usize,
+    /// The sample at hand and the end of its series.
+    samples: Range<usize>,
+}
+
+impl LoadedPart {
+    fn begin_series(&mut self) {
+        let run = self.runs.get(self.series.start + self.place).copied().unwrap_or_default() as usize;
+        self.samples = self.samples.end..self.samples.end + run;
+    }
+}
+
+/// A stretch of samples of one series that a cursor hands out.
+pub(super) struct Stretch<'c> {
+    pub(super) series: SeriesKey,
+    pub(super) keep_from: i64,
+    pub(super) timestamps: &'c [i64],
+    pub(super) values: &'c [f64],
+}
+
+impl<'a> RunCursor<'a> {
+    /// Begins with the first sample of a run that is to be kept; `None` where there is none. Samples of sections that are left
+    /// out whole are counted at once.
+    pub(super) fn open(
+        source: MergeSource<'a>,
+        run: &'a [MergeInput],
+        report: &mut MergeReport,
+    ) -> Result<Option<Self>, StorageError> {
+        let mut cursor = Self { source, inputs: run.iter(), block: None };
+        Ok(cursor.next_part(report)?.then_some(cursor))
+    }
+
+    /// The key of the sample at hand.
+    pub(super) fn key(&self) -> SampleKey {
+        let Some(cursor) = &self.block else { return SampleKey::END };
+        let part = &cursor.part;
+        let at = part.samples.start;
+        SampleKey {
+            series: cursor.part.series_key(),
+            timestamp: part.timestamps.get(at).copied().unwrap_or_default(),
+            value: value_order(part.values.get(at).copied().unwrap_or_default()),
+        }
+    }
+
+    /// The samples at hand that belong to one series and are not above `limit`; at least the one at hand.
+    pub(super) fn stretch(&self, limit: &SampleKey) -> Stretch<'_> {
+        let part = self.block.as_ref().map(|cursor| &cursor.part);
+        let Some(part) = part else {
+            return Stretch { series: SampleKey::END.series, keep_from: 0, timestamps: &[], values: &[] };
+        };
+        let series = part.series_key();
+        let mut timestamps = part.timestamps.get(part.samples.clone()).unwrap_or_default();
+        let mut values = part.values.get(part.samples.clone()).unwrap_or_default();
+        if series == limit.series {
+            let below =
+                |(timestamp, value): (&i64, &f64)| (*timestamp, value_order(*value)) <= (limit.timestamp, limit.value);
+            let len = timestamps.iter().zip(values).skip(1).take_while(|sample| below(*sample)).count() + 1;
+            timestamps = timestamps.get(..len).unwrap_or(timestamps);
+            values = values.get(..len).unwrap_or(values);
+        }
+        Stretch { series, keep_from: part.keep_from, timestamps, values }
+    }
+
+    /// Leaves `samples` samples of a stretch behind; false at the end of the run.
+    pub(super) fn advance(&mut self, samples: usize, report: &mut MergeReport) -> Result<bool, StorageError> {
+        let Some(cursor) = &mut self.block else { return Ok(false) };
+        let part = &mut cursor.part;
+        part.samples.start += samples;
+        if !part.samples.is_empty() {
+            return Ok(true);
+        }
+        part.place += 1;
+        if part.place < part.ids.len() {
+            part.begin_series();
+            return Ok(true);
+        }
+        self.next_part(report)
+    }
+
+    /// Gives the series of `draft` the dimensions of the series at hand. `generation` is the draft's.
+    pub(super) fn push_dimensions(&mut self, draft: &mut BlockDraft, generation: u32) {
+        let Some(cursor) = &mut self.block else { return };
+        for at in &cursor.part.present {
+            let Some(key) = cursor.keys.get_mut(*at) else { continue };
+            let reference = key.references.get(cursor.part.place).copied().unwrap_or_default();
+            let (Some(value), Some(dictionary)) = (reference.checked_sub(1), &key.dictionary) else { continue };
+            if key.key_number.generation != generation {
+                key.key_number = Numbered { generation, number: draft.key_number(&key.name) };
+            }
+            let Some(numbered) = key.value_numbers.get_mut(value as usize) else { continue };
+            if numbered.generation != generation {
+                let text = dictionary.get(value).unwrap_or_default();
+                *numbered = Numbered { generation, number: draft.value_number(key.key_number.number, text) };
+            }
+            draft.push_dimension(key.key_number.number, numbered.number);
+        }
+    }
+
+    /// Reads the next part, of this block or the next one that has any.
+    fn next_part(&mut self, report: &mut MergeReport) -> Result<bool, StorageError> {
+        loop {
+            if let Some(cursor) = &mut self.block {
+                if let Some(part) = cursor.parts.pop() {
+                    cursor.load(part)?;
+                    return Ok(true);
+                }
+                self.block = None;
+            }
+            let Some(input) = self.inputs.next() else { return Ok(false) };
+            self.block = BlockCursor::open(self.source, input, report)?;
+        }
+    }
+}
+
+impl LoadedPart {
+    fn series_key(&self) -> SeriesKey {
+        SeriesKey { section: self.rank, id: self.ids.get(self.place).copied().unwrap_or_default() }
+    }
+}
+
+impl<'a> BlockCursor<'a> {
+    /// Opens a block; `None` where nothing of it is to be kept.
+    fn open(
+        source: MergeSource<'a>,
+        input: &'a MergeInput,
+        report: &mut MergeReport,
+    ) -> Result<Option<Self>, StorageError> {
+        let mut kept = Vec::new();
+        for (at, section) in input.summary.sections.iter().enumerate() {
+            let rule = source.reads.rules.section(input.id, &section.tenant, &section.metric, section.retention_days);
+            match rule {
+                SectionRule::Erase => report.erased += u64::from(section.samples),
+                SectionRule::KeepFrom(floor) if section.last_timestamp < floor => {
+                    report.expired += u64::from(section.samples);
+                }
+                SectionRule::KeepFrom(floor) => kept.push((at, floor)),
+            }
+        }
+        if kept.is_empty() {
+            return Ok(None);
+        }
+        let block = OpenBlock::open(BlockPages { id: input.id, reader: source.reads.pages }, input.summary.clone())?;
+        let mut parts = Vec::new();
+        for (at, keep_from) in kept {
+            let Some(section) = input.summary.sections.get(at) else { continue };
+            let rank = source.sections.partition_point(|other| other.key() < section.key()) as u32;
+            let strips = block.index.strips_of(&block.index.series_of(at));
+            parts.extend(strips.map(|strip| Part { section: at, rank, strip, keep_from }));
+        }
+        parts.reverse();
+        let keys = input.summary.keys.iter().enumerate().map(|(at, key)| CursorKey {
+            name: key.name.clone(),
+            dictionary: None,
+            column: block.references(at),
+            references: Vec::new(),
+            key_number: Numbered::NONE,
+            value_numbers: Vec::new(),
+        });
+        let keys = keys.collect();
+        Ok(Some(Self {
+            runs: block.runs(),
+            ids: SeriesIds::new(&block),
+            keys,
+            parts,
+            part: LoadedPart::default(),
+            block,
+        }))
+    }
+
+    fn load(&mut self, next: Part) -> Result<(), StorageError> {
+        let block = &self.block;
+        let part = &mut self.part;
+        let Some(strip) = block.index.strips.get(next.strip) else { return Ok(()) };
+        if part.strip != Some(next.strip) {
+            part.strip = None;
+            block.read_strip_runs(&mut self.runs, strip, &mut part.runs)?;
+            block.read_timestamps(next.strip, strip.samples, &mut part.timestamps)?;
+            block.read_values(next.strip, strip.samples, &mut part.values)?;
+            part.strip = Some(next.strip);
+        }
+        let section_series = block.index.series_of(next.section);
+        let strip_series = strip.series_range();
+        let series = strip_series.start.max(section_series.start)..strip_series.end.min(section_series.end);
+        let in_section = series.start - section_series.start..series.end - section_series.start;
+        self.ids.read(block, next.section, in_section.clone(), &mut part.ids)?;
+        part.present.clear();
+        for (at, key) in self.keys.iter_mut().enumerate() {
+            if block.index.first_reference(at, next.section).is_none() {
+                continue;
+            }
+            if key.dictionary.is_none() {
+                let dictionary = block.dictionary(at)?;
+                key.value_numbers = vec![Numbered::NONE; dictionary.len()];
+                key.dictionary = Some(dictionary);
+            }
+            block.read_references(&mut key.column, at, next.section, in_section.clone(), &mut key.references)?;
+            part.present.push(at);
+        }
+        part.rank = next.rank;
+        part.keep_from = next.keep_from;
+        part.series = (series.start - strip_series.start) as usize..(series.end - strip_series.start) as usize;
+        let before = part.runs.get(..part.series.start).unwrap_or_default();
+        let first_sample = before.iter().map(|run| *run as usize).sum();
+        part.place = 0;
+        part.samples = first_sample..first_sample;
+        part.begin_series();
+        Ok(())
+    }
+}

@@ -1,0 +1,299 @@
+//! A collected block as summary and pages.
+
+use std::ops::Range;
+
+use super::dictionary::{PageCompressor, encode_dictionary, sorted_order};
+use super::draft::{BlockDraft, KeyDraft};
+use super::encode::EncodedBlock;
+use super::filter::{encode_filter, filter_hash};
+use super::index::{BlockIndex, INDEX_PAGE, KeyIndex, Layout, Strip};
+use super::pack::{Effort, pack_f64s, pack_i64s, pack_u32s};
+use super::page::seal;
+use super::summary::{BlockKind, BlockSummary, KeySummary, Section};
+
+/// Encodes blocks one after another.
+pub(super) struct BlockWriter {
+    compressor: PageCompressor,
+    layout: Layout,
+}
+
+/// The pages of a block, in the order of their numbers.
+struct Pages {
+    pages: Vec<Vec<u8>>,
+}
+
+impl Pages {
+    fn next(&self) -> u32 {
+        self.pages.len() as u32
+    }
+
+    fn push(&mut self, payload: Vec<u8>) {
+        let number = self.next();
+        self.pages.push(seal(payload, number));
+    }
+}
+
+impl BlockWriter {
+    pub(super) fn new(layout: Layout) -> Self {
+        Self { compressor: PageCompressor::new(), layout }
+    }
+
+    /// Encodes a draft, which must hold samples.
+    pub(super) fn write(&mut self, draft: &BlockDraft) -> EncodedBlock {
+        let effort = match draft.kind {
+            BlockKind::Arrival => Effort::Quick,
+            BlockKind::Merged => Effort::Thorough,
+        };
+        let mut pages = Pages { pages: vec![Vec::new()] };
+        let runs_page = pages.next();
+        self.push_series_column(&mut pages, &draft.runs, effort);
+        let ids_page = (draft.kind == BlockKind::Arrival).then(|| pages.next());
+        for ids in draft.ids.chunks(self.layout.ids_per_page as usize) {
+            pages.push(ids.iter().flat_map(|id| id.to_le_bytes()).collect());
+        }
+        let mut keys = Vec::new();
+        let mut key_summaries = Vec::new();
+        for column in key_columns(draft) {
+            let (index, summary) = self.push_key(&mut pages, draft.kind, column, effort);
+            keys.push(index);
+            key_summaries.push(summary);
+        }
+        let strips_page = pages.next();
+        let strips = cut_strips(draft, self.layout);
+        let mut first_sample = 0;
+        for strip in &strips {
+            let samples = first_sample..first_sample + strip.samples as usize;
+            let mut payload = Vec::new();
+            // With few samples a series most timestamps follow one of another series, which says nothing.
+            let ascends = strip.series * 2 <= strip.samples;
+            pack_i64s(&mut payload, draft.timestamps.get(samples.clone()).unwrap_or_default(), ascends, effort);
+            pages.push(payload);
+            let mut payload = Vec::new();
+            pack_f64s(&mut payload, draft.values.get(samples.clone()).unwrap_or_default(), effort);
+            pages.push(payload);
+            first_sample = samples.end;
+        }
+        let sections = sections_of(draft);
+        let mut section_series: Vec<u32> = draft.sections.iter().map(|section| section.first_series).collect();
+        section_series.push(draft.runs.len() as u32);
+        let Layout { series_per_page, ids_per_page, .. } = self.layout;
+        let index = BlockIndex {
+            series_per_page,
+            ids_per_page,
+            section_series,
+            runs_page,
+            ids_page,
+            keys,
+            strips,
+            strips_page,
+        };
+        let mut pages = pages.pages;
+        if let Some(page) = pages.first_mut() {
+            *page = seal(index.encode(), INDEX_PAGE);
+        }
+        let summary = BlockSummary {
+            kind: draft.kind,
+            samples: draft.samples(),
+            series: draft.runs.len() as u32,
+            pages: pages.len() as u32,
+            page_bytes: pages.iter().map(|page| page.len() as u64).sum(),
+            first_timestamp: sections.iter().map(|section| section.first_timestamp).min().unwrap_or_default(),
+            last_timestamp: sections.iter().map(|section| section.last_timestamp).max().unwrap_or_default(),
+            sections,
+            keys: key_summaries,
+        };
+        EncodedBlock { summary, pages }
+    }
+
+    fn push_series_column(&self, pages: &mut Pages, numbers: &[u32], effort: Effort) {
+        for chunk in numbers.chunks(self.layout.series_per_page as usize) {
+            let mut payload = Vec::new();
+            pack_u32s(&mut payload, chunk, effort);
+            pages.push(payload);
+        }
+    }
+
+    fn push_key(
+        &mut self,
+        pages: &mut Pages,
+        kind: BlockKind,
+        column: KeyColumn<'_>,
+        effort: Effort,
+    ) -> (KeyIndex, KeySummary) {
+        let table = &column.draft.table;
+        let references_page = pages.next();
+        self.push_series_column(pages, &column.references, effort);
+        let dictionary_page = pages.next();
+        let (dictionary, dictionary_pages) =
+            encode_dictionary(table, &column.order, self.layout.dictionary_page_bytes, &mut self.compressor);
+        dictionary_pages.into_iter().for_each(|page| pages.push(page));
+        let filter_page = pages.next();
+        // One page of dictionary answers by itself; arrival blocks go before a filter pays.
+        if kind == BlockKind::Merged && dictionary.pages() > 1 {
+            let hashes: Vec<u64> = table.iter().map(filter_hash).collect();
+            encode_filter(&hashes).into_iter().for_each(|page| pages.push(page));
+        }
+        let summary = KeySummary {
+            name: column.draft.name.clone(),
+            values: table.len() as u32,
+            text_bytes: table.text_bytes() as u64,
+            filter_page,
+            filter_pages: pages.next() - filter_page,
+        };
+        let index = KeyIndex {
+            sections: column.sections,
+            references: column.references.len() as u32,
+            references_page,
+            dictionary,
+            dictionary_page,
+        };
+        (index, summary)
+    }
+}
+
+/// A key of the block with its references.
+struct KeyColumn<'a> {
+    draft: &'a KeyDraft,
+    /// The order of its values.
+    order: Vec<u32>,
+    /// The sections that have the key, as [`KeyIndex::sections`].
+    sections: Vec<(Range<u32>, u32)>,
+    /// For each series of these sections 0, or the place of its value in the order plus 1.
+    references: Vec<u32>,
+}
+
+/// The keys of a draft in the order of their names.
+fn key_columns(draft: &BlockDraft) -> Vec<KeyColumn<'_>> {
+    let mut columns: Vec<KeyColumn<'_>> = draft
+        .keys
+        .iter()
+        .map(|key| {
+            let order = sorted_order(&key.table);
+            KeyColumn { draft: key, order, sections: Vec::new(), references: Vec::new() }
+        })
+        .collect();
+    // For each key and value its reference.
+    let reference_of: Vec<Vec<u32>> = columns.iter().map(|column| places(&column.order)).collect();
+    // For each key where its references of the section at hand begin.
+    let mut bases = vec![0_usize; columns.len()];
+    for (at, section) in draft.sections.iter().enumerate() {
+        let end = draft.sections.get(at + 1).map_or(draft.runs.len(), |next| next.first_series as usize);
+        let series = section.first_series as usize..end;
+        for key in &section.keys {
+            let Some(column) = columns.get_mut(*key as usize) else { continue };
+            bases[*key as usize] = column.references.len();
+            match column.sections.last_mut() {
+                Some((range, _)) if range.end == at as u32 => range.end += 1,
+                _ => column.sections.push((at as u32..at as u32 + 1, column.references.len() as u32)),
+            }
+            column.references.resize(column.references.len() + series.len(), 0);
+        }
+        let first_dimension = series.start.checked_sub(1).map_or(0, |before| draft.dimension_ends[before] as usize);
+        let mut dimension = first_dimension;
+        for (place, dimension_end) in draft.dimension_ends[series].iter().enumerate() {
+            for (key, value) in &draft.dimensions[dimension..*dimension_end as usize] {
+                let key = *key as usize;
+                columns[key].references[bases[key] + place] = reference_of[key][*value as usize];
+            }
+            dimension = *dimension_end as usize;
+        }
+    }
+    columns.sort_by(|a, b| a.draft.name.cmp(&b.draft.name));
+    columns
+}
+
+/// For each element its place in an order, from 1.
+fn places(order: &[u32]) -> Vec<u32> {
+    let mut places = vec![0_u32; order.len()];
+    for (place, element) in order.iter().enumerate() {
+        places[*element as usize] = place as u32 + 1;
+    }
+    places
+}
+
+fn sections_of(draft: &BlockDraft) -> Vec<Section> {
+    let ends = |at: usize| {
+        let next = draft.sections.get(at + 1);
+        next.map_or((draft.runs.len() as u32, draft.samples()), |next| (next.first_series, next.first_sample))
+    };
+    let section_of = |(at, section): (usize, &super::draft::SectionDraft)| {
+        let (end_series, end_sample) = ends(at);
+        let (first_timestamp, last_timestamp) =
+            time_span(&draft.timestamps[section.first_sample as usize..end_sample as usize]);
+        Section {
+            tenant: section.tenant.clone(),
+            metric: section.metric.clone(),
+            retention_days: section.retention_days,
+            samples: end_sample - section.first_sample,
+            series: end_series - section.first_series,
+            first_timestamp,
+            last_timestamp,
+        }
+    };
+    draft.sections.iter().enumerate().map(section_of).collect()
+}
+
+/// The smallest and the largest timestamp.
+fn time_span(timestamps: &[i64]) -> (i64, i64) {
+    let smallest = timestamps.iter().copied().min().unwrap_or_default();
+    (smallest, timestamps.iter().copied().max().unwrap_or_default())
+}
+
+/// Cuts the samples of a draft into strips: between series where it can, and near the ends of sections.
+fn cut_strips(draft: &BlockDraft, layout: Layout) -> Vec<Strip> {
+    let mut cutter = StripCutter { draft, strips: Vec::new(), strip: None, next_sample: 0 };
+    let mut sections = draft.sections.iter().skip(1).peekable();
+    for (series, run) in draft.runs.iter().enumerate() {
+        if sections.next_if(|section| section.first_series as usize == series).is_some()
+            && cutter.samples() >= layout.strip_samples_of_section
+        {
+            cutter.close();
+        }
+        let (mut taken, mut left) = (0, *run);
+        while left > 0 {
+            let room = layout.strip_samples - cutter.samples();
+            if left > room && left <= layout.strip_samples && cutter.samples() > 0 {
+                cutter.close();
+                continue;
+            }
+            let part = left.min(room);
+            cutter.push(series as u32, taken, part);
+            taken += part;
+            left -= part;
+            if cutter.samples() == layout.strip_samples {
+                cutter.close();
+            }
+        }
+    }
+    cutter.close();
+    cutter.strips
+}
+
+struct StripCutter<'a> {
+    draft: &'a BlockDraft,
+    strips: Vec<Strip>,
+    strip: Option<Strip>,
+    next_sample: usize,
+}
+
+impl StripCutter<'_> {
+    fn samples(&self) -> u32 {
+        self.strip.map_or(0, |strip| strip.samples)
+    }
+
+    /// Appends samples of a series of which `skip` stand on earlier strips.
+    fn push(&mut self, series: u32, skip: u32, samples: u32) {
+        let new = Strip { first_series: series, series: 0, skip, samples: 0, first_timestamp: 0, last_timestamp: 0 };
+        let strip = self.strip.get_or_insert(new);
+        strip.series += 1;
+        strip.samples += samples;
+    }
+
+    fn close(&mut self) {
+        let Some(mut strip) = self.strip.take() else { return };
+        let end = self.next_sample + strip.samples as usize;
+        (strip.first_timestamp, strip.last_timestamp) = time_span(&self.draft.timestamps[self.next_sample..end]);
+        self.next_sample = end;
+        self.strips.push(strip);
+    }
+}
