@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::telemetry::Metrics;
+
 /// A number of bytes that all requests share. Nobody waits for it: who gets nothing is refused, so that memory and the time
 /// that a client waits are both bounded. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -61,6 +63,12 @@ impl MemoryBudget {
     pub fn limit(&self) -> u64 {
         self.0.limit
     }
+
+    /// Shows what is taken as `luminate_http_body_bytes_in_flight`. For the one budget of a process.
+    pub fn show_in(&self, metrics: &Metrics) {
+        let budget = self.clone();
+        metrics.before_scrape(move |metrics| metrics.http_body_bytes_in_flight.set(budget.used() as f64));
+    }
 }
 
 impl MemoryPermit {
@@ -106,6 +114,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::telemetry::Process;
 
     #[test]
     fn a_permit_gives_back_what_it_took() {
@@ -122,6 +131,15 @@ mod tests {
         drop(first);
         assert_eq!(budget.used(), 0);
         assert!(budget.take(u64::MAX).is_err());
+    }
+
+    #[test]
+    fn what_is_taken_is_shown() {
+        let metrics = Metrics::new(&[Process::Gateway]).unwrap();
+        let budget = MemoryBudget::new(100);
+        budget.show_in(&metrics);
+        let _permit = budget.take(42).unwrap();
+        assert!(metrics.render().unwrap().contains("luminate_http_body_bytes_in_flight 42\n"));
     }
 
     proptest! {

@@ -81,7 +81,7 @@ async fn answer_panics(request: Request, next: Next) -> Response {
         }
     });
     outcome.await.unwrap_or_else(|panic: Box<dyn Any + Send>| {
-        tracing::error!(message = panic_message(panic.as_ref()), "a handler panicked");
+        tracing::error!(reason = panic_message(panic.as_ref()), "a handler panicked");
         codes::internal().into_response()
     })
 }

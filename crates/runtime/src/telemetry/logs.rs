@@ -89,9 +89,10 @@ fn writes_json(format: LogFormat, terminal: bool) -> bool {
 fn log_panics() {
     panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string);
-        let message = panic.payload_as_str().unwrap_or("no message");
+        // Not `message`, which is the name of the text that follows the fields.
+        let reason = panic.payload_as_str().unwrap_or("no reason given");
         let backtrace = std::backtrace::Backtrace::capture();
-        tracing::error!(location, message, %backtrace, "panic");
+        tracing::error!(location, reason, %backtrace, "panic");
     }));
 }
 

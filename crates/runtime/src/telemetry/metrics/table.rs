@@ -154,6 +154,11 @@ metrics! {
     samples_repeated: IntCounter {
         name: "luminate_samples_repeated_total", unit: "samples", labels: [], of: &[Writer]
     }
+    /// Records with an idempotency key that were forgotten within their ten minutes, because there were too many: their
+    /// repeats are stored again.
+    idempotency_forgotten: IntCounter {
+        name: "luminate_idempotency_forgotten_total", unit: "records", labels: [], of: &[Writer]
+    }
     /// Samples dropped because their tenant's erasure covers them.
     samples_erased: IntCounter {
         name: "luminate_samples_erased_total", unit: "samples", labels: [], of: &[Writer]
@@ -185,6 +190,10 @@ metrics! {
     /// Time from a batch's first record to its being stored.
     batch_age: Histogram {
         name: "luminate_batch_age_seconds", unit: "seconds", labels: [], of: &[Writer], buckets: AGE_SECONDS
+    }
+    /// Partitions that stand still until an operator has looked.
+    partitions_stopped: Gauge {
+        name: "luminate_partitions_stopped", unit: "partitions", labels: [], of: &[Writer]
     }
     /// Intents written down whose batches are not settled.
     intents_open: Gauge {
