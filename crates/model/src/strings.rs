@@ -35,6 +35,7 @@ impl StringTable {
     /// # Panics
     /// Where the table would exceed 4 GiB of text; callers bound their input far below.
     #[allow(clippy::panic)]
+    #[inline]
     pub fn push(&mut self, string: &str) -> u32 {
         let index = self.ends.len() as u32;
         self.text.push_str(string);
@@ -45,6 +46,7 @@ impl StringTable {
 
     /// The string at `index`, or `None` beyond the end.
     #[must_use]
+    #[inline]
     pub fn get(&self, index: u32) -> Option<&str> {
         let index = index as usize;
         let end = *self.ends.get(index)? as usize;

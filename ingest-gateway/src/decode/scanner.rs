@@ -91,7 +91,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The key of a member, with its colon.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn key(&mut self) -> Result<JsonString<'a>, SyntaxError> {
         if self.peek() != Some(b'"') {
             return Err(self.error("expected a key in quotes"));
@@ -129,7 +129,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The string whose opening quote comes next.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<JsonString<'a>, SyntaxError> {
         let start = self.at + 1;
         let mut at = start;
@@ -260,10 +260,10 @@ impl<'a> Scanner<'a> {
 }
 
 impl<'a> JsonString<'a> {
-    /// The raw text, if it has no escapes and so is the string itself.
+    /// The string, if it has no escapes.
     #[inline]
     pub(crate) fn plain(self) -> Option<&'a str> {
-        (!self.has_escapes).then_some(self.raw)
+        if self.has_escapes { None } else { Some(self.raw) }
     }
 
     /// The string; borrowed where it has no escapes.

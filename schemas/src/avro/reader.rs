@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An `int` that counts or points: from 0 to 2^31 - 1.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn index(&mut self) -> Result<u32, DecodeError> {
         let zigzag = self.varint()?;
         // Odd is negative in zigzag.
@@ -79,6 +79,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A `string`.
+    #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<&'a str, DecodeError> {
         let size = self.long()?;
         let split = usize::try_from(size).ok().and_then(|size| self.rest.split_at_checked(size));
