@@ -1,1 +1,40 @@
-//! luminate-writer
+//! The writer: records in, batches stored.
+//!
+//! For each partition a task takes these steps, in this order ([`partition`](mod@partition) is the list):
+//!
+//! | step | module | what happens |
+//! |---|---|---|
+//! | resume | [`partition`](mod@partition) | the store says where to continue, and which keyed records it remembers |
+//! | poll | [`partition`](mod@partition) | records come from the queue |
+//! | decode | [`mod@decode`] | a record becomes a tenant's samples |
+//! | judge | [`judge`](mod@judge), [`idempotency`] | repeats are recognised |
+//! | batch | [`batch`] | records are gathered by samples, bytes and age |
+//! | dead letters | [`mod@dead_letter`] | what cannot be used is kept, before its offset is passed |
+//! | store | [`partition`](mod@partition) | the batch becomes durable, with its next offset |
+//! | commit | [`partition`](mod@partition) | the queue may let go of the records |
+//!
+//! [`assignments`](mod@assignments) gives each partition its task, [`progress`] tells how far they are, [`watch`](mod@watch)
+//! measures lag and health, [`admin`] answers operators. [`writer`] puts everything together, from its section of the
+//! configuration ([`config`]).
+
+pub mod admin;
+mod assignments;
+pub mod batch;
+pub mod config;
+pub mod dead_letter;
+pub mod decode;
+pub mod error;
+pub mod idempotency;
+pub mod judge;
+mod partition;
+pub mod progress;
+mod watch;
+pub mod writer;
+
+#[cfg(test)]
+mod pipeline_tests;
+#[cfg(test)]
+mod test_records;
+
+pub use config::{InvalidWriterConfig, WriterConfig};
+pub use writer::{Clock, Writer, WriterParts, build};

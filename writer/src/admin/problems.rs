@@ -1,0 +1,45 @@
+//! The kinds of problems that only these routes have. Those that all services share are in the runtime crate.
+
+use http::StatusCode;
+use luminate_queue::QueueError;
+use luminate_runtime::http::{Problem, ProblemType, codes};
+
+macro_rules! problem_types {
+    ($($name:ident: $status:ident $code:literal, $title:literal, $help:literal;)*) => {
+        $(
+            #[doc = concat!("`", $code, "`: ", $title, ".")]
+            pub const $name: ProblemType =
+                ProblemType { code: $code, status: StatusCode::$status, title: $title, help: $help };
+        )*
+
+        /// All of them.
+        pub const ALL: &[&ProblemType] = &[$(&$name),*];
+    };
+}
+
+problem_types! {
+    ADMIN_REQUEST_INVALID: BAD_REQUEST "admin_request_invalid", "Not what this path takes",
+        "A parameter or the body is not what the API reference says; the detail names what is wrong.";
+    DEAD_LETTER_UNKNOWN: NOT_FOUND "dead_letter_unknown", "No such dead letter",
+        "There is no dead letter of this id, or it is another tenant's. It may have been purged.";
+    DEAD_LETTER_CUT: CONFLICT "dead_letter_cut", "Dead letter cut",
+        "Not all bytes of the record were kept, so it cannot be replayed.";
+    ERASURE_UNKNOWN: NOT_FOUND "erasure_unknown", "No such erasure",
+        "There is no erasure of this id, or it is another tenant's. A restart forgets them: begin it again to be sure.";
+    ERASURE_RUNNING: CONFLICT "erasure_running", "Erasure running",
+        "The tenant's data is being erased; what is replayed now would survive it. Try again when it is done.";
+    ERASURES_TOO_MANY: SERVICE_UNAVAILABLE "erasures_too_many", "Too many erasures",
+        "As many erasures are running as may. Try again after `Retry-After` seconds.";
+    ADMIN_QUEUE_UNAVAILABLE: SERVICE_UNAVAILABLE "admin_queue_unavailable", "Queue unavailable",
+        "The queue cannot answer now. Try again after `Retry-After` seconds.";
+}
+
+/// What operators are told when the queue fails.
+pub(crate) fn of_queue_error(error: &QueueError) -> Problem {
+    tracing::warn!(code = error.code(), %error, "the queue failed an operator's request");
+    if matches!(error, QueueError::Unavailable(_) | QueueError::Closed) {
+        Problem::new(&ADMIN_QUEUE_UNAVAILABLE).retry_after(std::time::Duration::from_secs(1))
+    } else {
+        codes::internal()
+    }
+}

@@ -1,0 +1,210 @@
+//! The open batch: what was read of a partition and is not stored.
+
+use luminate_model::{Offset, Source};
+use luminate_queue::{ConsumedRecord, DeadLetter};
+use luminate_storage::{Batch, BatchRecord, IdempotencyEntry};
+
+use crate::dead_letter::dead_letter;
+use crate::idempotency::oldest_in_window;
+use crate::judge::Verdict;
+
+/// What a batch may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchLimits {
+    /// Samples.
+    pub samples: usize,
+    /// Memory of the decoded samples, in bytes.
+    pub bytes: usize,
+    /// Bytes that are kept of a record that cannot be used.
+    pub dead_letter_bytes: usize,
+}
+
+/// A contiguous range of offsets of one partition, and what became of its records.
+pub struct OpenBatch {
+    limits: BatchLimits,
+    source: Source,
+    range: Option<Range>,
+    records: Vec<BatchRecord>,
+    idempotency: Vec<IdempotencyEntry>,
+    dead_letters: Vec<DeadLetter>,
+    samples: usize,
+    bytes: usize,
+    repeated: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Range {
+    first: Offset,
+    next: Offset,
+    oldest_append_time: i64,
+    newest_append_time: i64,
+}
+
+/// A batch that is complete: what to do with it, in this order.
+#[derive(Debug)]
+pub struct ClosedBatch {
+    /// First these are kept,
+    pub dead_letters: Vec<DeadLetter>,
+    /// then this is stored, and then its next offset committed.
+    pub batch: Batch,
+    /// Samples of records that were recognised as repeats.
+    pub repeated: u64,
+    /// Memory of the decoded samples, in bytes.
+    pub bytes: usize,
+}
+
+impl OpenBatch {
+    /// An empty batch.
+    #[must_use]
+    pub fn new(source: Source, limits: BatchLimits) -> Self {
+        Self {
+            limits,
+            source,
+            range: None,
+            records: Vec::new(),
+            idempotency: Vec::new(),
+            dead_letters: Vec::new(),
+            samples: 0,
+            bytes: 0,
+            repeated: 0,
+        }
+    }
+
+    /// Takes the next record of the partition with what becomes of it.
+    pub fn add(&mut self, record: &ConsumedRecord, verdict: Verdict) {
+        let range = self.range.get_or_insert(Range {
+            first: record.offset,
+            next: record.offset,
+            oldest_append_time: record.append_time,
+            newest_append_time: record.append_time,
+        });
+        range.next = record.offset.next();
+        range.newest_append_time = record.append_time;
+        match verdict {
+            Verdict::Store { tenant, samples, idempotency } => {
+                self.samples += samples.len();
+                self.bytes += samples.memory_bytes();
+                self.idempotency.extend(idempotency);
+                self.records.push(BatchRecord { tenant, offset: record.offset, samples });
+            }
+            Verdict::Repeat { samples } => self.repeated += samples,
+            Verdict::Reject { reject, tenant } => {
+                let letter = dead_letter(self.source, record, reject, tenant, self.limits.dead_letter_bytes);
+                self.bytes += letter.bytes.len();
+                self.dead_letters.push(letter);
+            }
+        }
+    }
+
+    /// Whether no record was taken.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.range.is_none()
+    }
+
+    /// Whether a limit is reached.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.samples >= self.limits.samples || self.bytes >= self.limits.bytes
+    }
+
+    /// When the queue appended the first record, ms since 1970; `None` while there is none.
+    #[must_use]
+    pub fn oldest_append_time(&self) -> Option<i64> {
+        self.range.map(|range| range.oldest_append_time)
+    }
+
+    /// Takes everything out as a batch, which may hold no record to store but has its range all the same; `None` where no
+    /// record was taken.
+    pub fn close(&mut self) -> Option<ClosedBatch> {
+        let closed = std::mem::replace(self, Self::new(self.source, self.limits));
+        let range = closed.range?;
+        let batch = Batch {
+            source: closed.source,
+            first: range.first,
+            next: range.next,
+            records: closed.records,
+            idempotency: closed.idempotency,
+            forget_idempotency_before: oldest_in_window(range.newest_append_time),
+        };
+        Some(ClosedBatch { dead_letters: closed.dead_letters, batch, repeated: closed.repeated, bytes: closed.bytes })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use luminate_model::{Incarnation, Reject, RejectCode};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::test_records::{columns, consumed, tenant};
+
+    const SOURCE: Source = Source { incarnation: Incarnation([5; 16]), partition: 1 };
+    const LIMITS: BatchLimits = BatchLimits { samples: 10, bytes: 1 << 20, dead_letter_bytes: 4 };
+
+    fn store(samples: usize) -> Verdict {
+        let values: Vec<i64> = (0..samples as i64).collect();
+        Verdict::Store { tenant: tenant("a"), samples: columns(&values), idempotency: None }
+    }
+
+    fn reject() -> Verdict {
+        Verdict::Reject { reject: Reject::new(RejectCode::RecordMalformed, "bad"), tenant: None }
+    }
+
+    #[test]
+    fn a_batch_without_samples_still_has_its_range() {
+        let mut batch = OpenBatch::new(SOURCE, LIMITS);
+        assert!(batch.close().is_none());
+        batch.add(&consumed(7, "a/0", "bytes"), reject());
+        batch.add(&consumed(8, "a/0", ""), Verdict::Repeat { samples: 5 });
+        assert!(!batch.is_empty());
+        let closed = batch.close().unwrap();
+        assert_eq!((closed.batch.first, closed.batch.next), (Offset(7), Offset(9)));
+        assert_eq!((closed.batch.records.len(), closed.repeated, closed.dead_letters.len()), (0, 5, 1));
+        assert!(batch.is_empty() && batch.close().is_none());
+    }
+
+    #[test]
+    fn many_dead_letters_fill_a_batch_too() {
+        let mut batch = OpenBatch::new(SOURCE, BatchLimits { bytes: 10, ..LIMITS });
+        batch.add(&consumed(0, "a/0", "12345678"), reject());
+        batch.add(&consumed(1, "a/0", "12345678"), reject());
+        assert!(!batch.is_full());
+        batch.add(&consumed(2, "a/0", "12345678"), reject());
+        assert!(batch.is_full());
+    }
+
+    proptest! {
+        /// Batches are contiguous and complete: whatever the records are, each is in exactly one batch, accounted for once.
+        #[test]
+        fn every_record_is_in_one_batch(kinds in proptest::collection::vec((0..3_u8, 0..8_usize), 0..60)) {
+            let mut batch = OpenBatch::new(SOURCE, LIMITS);
+            let mut closed = Vec::new();
+            for (offset, (kind, samples)) in kinds.iter().enumerate() {
+                let verdict = match kind {
+                    0 => store(*samples),
+                    1 => Verdict::Repeat { samples: *samples as u64 },
+                    _ => reject(),
+                };
+                batch.add(&consumed(offset as u64, "a/0", "bytes"), verdict);
+                if batch.is_full() {
+                    closed.extend(batch.close());
+                }
+            }
+            closed.extend(batch.close());
+            let mut next = Offset(0);
+            for closed in &closed {
+                prop_assert_eq!(closed.batch.first, next);
+                prop_assert!(closed.batch.next > closed.batch.first);
+                next = closed.batch.next;
+                prop_assert!(closed.batch.samples() < LIMITS.samples + 8, "one record over the limit at most");
+            }
+            prop_assert_eq!(next, Offset(kinds.len() as u64));
+            let of = |wanted: u8| kinds.iter().filter(move |(kind, _)| *kind == wanted);
+            prop_assert_eq!(closed.iter().map(|c| c.batch.records.len()).sum::<usize>(), of(0).count());
+            prop_assert_eq!(closed.iter().map(|c| c.repeated).sum::<u64>(), of(1).map(|(_, n)| *n as u64).sum::<u64>());
+            prop_assert_eq!(closed.iter().map(|c| c.dead_letters.len()).sum::<usize>(), of(2).count());
+        }
+    }
+}

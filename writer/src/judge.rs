@@ -1,0 +1,106 @@
+//! What becomes of a record.
+
+use luminate_model::{Reject, RejectCode, SampleColumns, TenantId};
+use luminate_queue::ConsumedRecord;
+use luminate_storage::IdempotencyEntry;
+
+use crate::decode::{Undecodable, decode};
+use crate::idempotency::{IdempotencyWindow, Recognition};
+
+/// What becomes of a record.
+#[derive(Debug)]
+#[must_use = "a record must be stored or accounted for"]
+#[allow(clippy::large_enum_variant, reason = "nearly every verdict is the large one")]
+pub enum Verdict {
+    /// It is stored.
+    Store {
+        /// The owner of the samples.
+        tenant: TenantId,
+        /// The samples.
+        samples: SampleColumns,
+        /// What its repeats are recognised by.
+        idempotency: Option<IdempotencyEntry>,
+    },
+    /// Its samples are stored already.
+    Repeat {
+        /// How many samples it holds.
+        samples: u64,
+    },
+    /// It cannot be used.
+    Reject {
+        /// Why.
+        reject: Reject,
+        /// The owner, where known.
+        tenant: Option<TenantId>,
+    },
+}
+
+/// Judges a record: decodes it, and recognises repeats.
+pub fn judge(window: &mut IdempotencyWindow, record: &ConsumedRecord) -> Verdict {
+    let decoded = match decode(record) {
+        Ok(decoded) => decoded,
+        Err(Undecodable { reject, tenant }) => return Verdict::Reject { reject, tenant },
+    };
+    let (tenant, samples) = (decoded.tenant, decoded.samples);
+    let Some(headers) = decoded.idempotency else { return Verdict::Store { tenant, samples, idempotency: None } };
+    let entry = IdempotencyEntry {
+        tenant: tenant.clone(),
+        key: headers.key,
+        part: headers.part,
+        body: headers.body,
+        append_time: record.append_time,
+        offset: record.offset,
+    };
+    match window.recognise(&entry) {
+        Recognition::First => Verdict::Store { tenant, samples, idempotency: Some(entry) },
+        Recognition::Repeat => Verdict::Repeat { samples: samples.len() as u64 },
+        Recognition::Conflict => {
+            let detail = "the idempotency key was used within ten minutes with another body";
+            let reject = Reject::new(RejectCode::IdempotencyConflict, detail);
+            Verdict::Reject { reject, tenant: Some(tenant) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use luminate_queue::IdempotencyHeaders;
+
+    use super::*;
+    use crate::test_records::{columns, consumed};
+
+    fn keyed(offset: u64, body: u128) -> ConsumedRecord {
+        let mut record = consumed(offset, "acme/0", luminate_schemas::encode(&columns(&[1, 2, 3])));
+        record.headers = IdempotencyHeaders { key: 9, body, part: 0, parts: 1 }.to_headers();
+        record
+    }
+
+    #[test]
+    fn a_keyed_record_is_stored_once_and_a_conflict_is_a_reject() {
+        let mut window = IdempotencyWindow::new(10, Vec::new());
+        let first = judge(&mut window, &keyed(0, 1));
+        assert!(matches!(first, Verdict::Store { idempotency: Some(entry), .. } if entry.key == 9 && entry.body == 1));
+        assert!(matches!(judge(&mut window, &keyed(1, 1)), Verdict::Repeat { samples: 3 }));
+        let Verdict::Reject { reject, tenant } = judge(&mut window, &keyed(2, 2)) else { unreachable!("a conflict") };
+        assert_eq!((reject.code, tenant.is_some()), (RejectCode::IdempotencyConflict, true));
+    }
+
+    #[test]
+    fn a_record_without_a_key_is_stored_each_time() {
+        let mut window = IdempotencyWindow::new(10, Vec::new());
+        let record = consumed(0, "acme/0", luminate_schemas::encode(&columns(&[1])));
+        for _ in 0..2 {
+            assert!(matches!(judge(&mut window, &record), Verdict::Store { idempotency: None, .. }));
+        }
+        assert!(window.is_empty());
+    }
+
+    #[test]
+    fn an_undecodable_record_leaves_its_key_unused() {
+        let mut window = IdempotencyWindow::new(10, Vec::new());
+        let mut broken = keyed(0, 1);
+        broken.value = bytes::Bytes::from_static(b"broken");
+        assert!(matches!(judge(&mut window, &broken), Verdict::Reject { .. }));
+        assert!(matches!(judge(&mut window, &keyed(1, 1)), Verdict::Store { .. }));
+    }
+}

@@ -1,0 +1,96 @@
+//! Lag, delay and health of the writer, looked at once a second.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use luminate_model::{Offset, Source};
+use luminate_queue::QueueAdmin;
+use luminate_runtime::lifecycle::{Dependency, Lifecycle, StopSignal, TaskError};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::Clock;
+use crate::partition::Pipeline;
+use crate::progress::SourceProgress;
+
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Looks at the writer from outside.
+pub(crate) struct Watch {
+    pipeline: Arc<Pipeline>,
+    queue: Arc<dyn QueueAdmin>,
+    clock: Clock,
+    store: Dependency,
+    writer: Dependency,
+    /// Since when, in ms since 1970, a source lags.
+    behind_since: HashMap<Source, i64>,
+}
+
+impl Watch {
+    pub(crate) fn new(
+        pipeline: Arc<Pipeline>,
+        queue: Arc<dyn QueueAdmin>,
+        clock: Clock,
+        lifecycle: &Lifecycle,
+    ) -> Self {
+        let (store, writer) = (lifecycle.health().dependency("storage"), lifecycle.health().dependency("writer"));
+        Self { pipeline, queue, clock, store, writer, behind_since: HashMap::new() }
+    }
+
+    /// Runs until the process stops.
+    pub(crate) async fn run(mut self, mut stop: StopSignal) -> Result<(), TaskError> {
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.requested() => return Ok(()),
+                _ = ticks.tick() => self.look().await,
+            }
+        }
+    }
+
+    pub(crate) async fn look(&mut self) {
+        match self.pipeline.sink.writable() {
+            Ok(()) => self.store.up(),
+            Err(reason) => self.store.down(reason),
+        }
+        let stopped = self.pipeline.progress.stopped_sources();
+        self.pipeline.metrics.partitions_stopped.set(stopped.len() as f64);
+        match stopped.first() {
+            None => self.writer.up(),
+            Some((source, reason)) => {
+                self.writer.down(format!("{} of the partitions have stopped; {source}: {reason}", stopped.len()));
+            }
+        }
+        match self.queue.ends().await {
+            Ok(ends) => self.measure_lag(&ends),
+            Err(error) => tracing::debug!(code = error.code(), %error, "the queue does not tell its ends"),
+        }
+    }
+
+    fn measure_lag(&mut self, ends: &[(Source, Offset)]) {
+        let now = (self.clock)();
+        let sources = self.pipeline.progress.sources();
+        for (source, end) in ends {
+            let Some(progress) = sources.get(source) else { continue };
+            let lag = end.0.saturating_sub(progress.stored.0);
+            let delay_ms = now.saturating_sub(self.behind_since(*source, progress, lag, now)).max(0);
+            let partition = source.partition.to_string();
+            self.pipeline.metrics.consumer_lag.with([&partition]).set(lag as f64);
+            self.pipeline.metrics.consumer_delay.with([&partition]).set(delay_ms as f64 / 1000.0);
+        }
+    }
+
+    /// The append time of the oldest record that is not stored; where it was not read yet, when it was first missed.
+    fn behind_since(&mut self, source: Source, progress: &SourceProgress, lag: u64, now: i64) -> i64 {
+        if lag == 0 {
+            self.behind_since.remove(&source);
+            return now;
+        }
+        let since = self.behind_since.entry(source).or_insert(now);
+        if let Some(oldest) = progress.oldest_open {
+            *since = oldest;
+        }
+        *since
+    }
+}

@@ -1,0 +1,69 @@
+//! The writer put together.
+
+use std::sync::Arc;
+
+use axum::Router;
+use luminate_auth::TokenVerifier;
+use luminate_queue::{Consumer, DeadLetters, QueueAdmin};
+use luminate_runtime::http::Authenticator;
+use luminate_runtime::lifecycle::{Lifecycle, StopStage};
+use luminate_storage::SampleSink;
+
+use crate::admin::{self, Admin};
+use crate::assignments::Assignments;
+use crate::config::{InvalidWriterConfig, WriterConfig};
+use crate::partition::Pipeline;
+use crate::progress::Progress;
+use crate::watch::Watch;
+
+/// Tells the time, in ms since 1970.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// What a writer needs of the process around it.
+pub struct WriterParts {
+    /// Where records come from.
+    pub consumer: Box<dyn Consumer>,
+    /// Where those go that cannot be used.
+    pub dead_letters: Arc<dyn DeadLetters>,
+    /// What operators need of the queue.
+    pub queue: Arc<dyn QueueAdmin>,
+    /// Where samples go.
+    pub sink: Arc<dyn SampleSink>,
+    /// Checks the tokens of operators.
+    pub verifier: Arc<dyn TokenVerifier>,
+    /// For delays and for the marks of replays. What is stored depends on append times alone.
+    pub clock: Clock,
+    /// The process.
+    pub lifecycle: Lifecycle,
+}
+
+/// A writer that runs.
+pub struct Writer {
+    /// The routes under `/api/v1/admin`. The standard layers of a port, health and metrics are the composer's.
+    pub admin: Router,
+    /// How far each source is stored.
+    pub progress: Progress,
+}
+
+/// Puts a writer together and starts its tasks. They end in the stage [`StopStage::Drain`], when what was read is stored.
+///
+/// # Errors
+/// [`InvalidWriterConfig`] names the key whose value makes no sense.
+pub fn build(config: WriterConfig, parts: WriterParts) -> Result<Writer, InvalidWriterConfig> {
+    config.check()?;
+    let WriterParts { consumer, dead_letters, queue, sink, verifier, clock, lifecycle } = parts;
+    let progress = Progress::default();
+    let pipeline = Arc::new(Pipeline {
+        config,
+        sink: Arc::clone(&sink),
+        dead_letters: Arc::clone(&dead_letters),
+        progress: progress.clone(),
+        metrics: lifecycle.metrics().clone(),
+    });
+    let watch = Watch::new(Arc::clone(&pipeline), Arc::clone(&queue), Arc::clone(&clock), &lifecycle);
+    lifecycle.spawn("writer", StopStage::Drain, |stop| Assignments::new(pipeline, consumer, stop).run());
+    lifecycle.spawn("writer-watch", StopStage::Drain, |stop| watch.run(stop));
+    let admin =
+        admin::routes(Admin::new(Authenticator::new(verifier), dead_letters, queue, sink, progress.clone(), clock));
+    Ok(Writer { admin, progress })
+}
