@@ -39,6 +39,7 @@ Example: from nothing to an answer
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(commands::serve::ServeArgs),
     Token(commands::token::TokenArgs),
     Write(commands::write::WriteArgs),
     Import(commands::import::ImportArgs),
@@ -49,12 +50,29 @@ enum Command {
     Erase(commands::erase::EraseArgs),
     Health(commands::health::HealthArgs),
     Bench(bench::BenchArgs),
+    Config(commands::config::ConfigArgs),
+    Openapi(commands::openapi::OpenapiArgs),
+    Reference(commands::reference::ReferenceArgs),
     Completions(commands::completions::CompletionsArgs),
 }
 
 /// Reads the command line, does what it says, and answers the exit code.
 pub(crate) fn run() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    match execute(Cli::parse().command) {
+        Ok(code) => code,
+        // Whoever read our output has seen enough (`luminate query ... | head`).
+        Err(CommandFailure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::message(&format!("luminate: {}", failure.for_people()));
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<ExitCode, CommandFailure> {
+    match command {
+        // The only command whose end has more than one good code: a clean stop, and one after a failure that was logged.
+        Command::Serve(args) => return commands::serve::run(&args),
         Command::Token(args) => commands::token::run(&args),
         Command::Write(args) => commands::write::run(&args),
         Command::Import(args) => commands::import::run(&args),
@@ -65,17 +83,12 @@ pub(crate) fn run() -> ExitCode {
         Command::Erase(args) => commands::erase::run(&args),
         Command::Health(args) => commands::health::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Config(args) => commands::config::run(&args),
+        Command::Openapi(args) => commands::openapi::run(&args),
+        Command::Reference(args) => commands::reference::run(&args),
         Command::Completions(args) => commands::completions::run(&args),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has seen enough (`luminate query ... | head`).
-        Err(CommandFailure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(failure) => {
-            output::message(&format!("luminate: {}", failure.for_people()));
-            ExitCode::from(failure.exit_code())
-        }
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

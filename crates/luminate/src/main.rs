@@ -12,6 +12,7 @@ mod failure;
 mod output;
 mod render;
 mod sending;
+mod serve;
 
 fn main() -> ExitCode {
     cli::run()

@@ -239,7 +239,7 @@ impl Target for VictoriaServer {
         let mut command = Command::new(Self::check_installed().unwrap_or(Self::PROGRAMS[0]));
         command.arg("-storageDataPath").arg(&self.data).arg("-httpListenAddr").arg(self.address.to_string());
         command.args(["-retentionPeriod=12", "-search.maxUniqueTimeseries=20000000", "-search.maxQueryDuration=600s"]);
-        command.args(["-search.maxSamplesPerQuery=2000000000", "-search.maxMemoryPerQuery=0"]);
+        command.args(["-search.maxSamplesPerQuery=2000000000", "-search.maxPointsPerTimeseries=1000000"]);
         // Without its cache every run of a query computes, as ours does.
         command.args(["-search.disableCache", "-search.latencyOffset=0s", "-loggerLevel=WARN"]);
         command

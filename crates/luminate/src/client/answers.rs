@@ -47,10 +47,10 @@ pub(crate) struct GroupResult {
     /// Dimensions and their values; null where missing.
     #[serde(default)]
     pub(crate) group: BTreeMap<String, Option<String>>,
-    /// The value over the whole range.
+    /// The value over the whole range; none with a step, and where it is too large for a double.
     pub(crate) value: Option<f64>,
-    /// With a step: starts of buckets in ms, and values.
-    pub(crate) values: Option<Vec<(i64, f64)>>,
+    /// With a step: starts of buckets in ms, and values, null where too large for a double.
+    pub(crate) values: Option<Vec<(i64, Option<f64>)>>,
 }
 
 /// One sample of a raw query.

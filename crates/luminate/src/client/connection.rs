@@ -18,7 +18,7 @@ const MAX_TOKEN_FILE_BYTES: u64 = 16 * 1024;
 #[command(next_help_heading = "Server")]
 pub(crate) struct Connection {
     /// Address of the server
-    #[arg(long, env = "LUMINATE_URL", value_name = "URL", default_value = DEFAULT_URL)]
+    #[arg(long, env = "LUMINATE_URL", hide_env_values = true, value_name = "URL", default_value = DEFAULT_URL)]
     url: String,
 
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub(crate) struct Connection {
 #[command(next_help_heading = "Server")]
 pub(crate) struct AdminConnection {
     /// Address of the admin API [default: that of --url]
-    #[arg(long, env = "LUMINATE_ADMIN_URL", value_name = "URL")]
+    #[arg(long, env = "LUMINATE_ADMIN_URL", hide_env_values = true, value_name = "URL")]
     admin_url: Option<String>,
 
     #[command(flatten)]

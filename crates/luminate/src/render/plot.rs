@@ -24,8 +24,11 @@ type Steps = [(i64, f64)];
 /// Draws the results into `width` characters; `step` is the buckets' length in ms.
 pub(crate) fn draw(results: &[GroupResult], group_by: &[String], step: Option<i64>, width: usize) -> String {
     let label = |result: &GroupResult| cut(&group_values(result, group_by).join(" "), MAX_LABEL);
-    let series: Vec<(String, &Steps)> =
-        results.iter().filter_map(|result| Some((label(result), result.values.as_deref()?))).collect();
+    let known = |values: &Vec<(i64, Option<f64>)>| -> Vec<(i64, f64)> {
+        values.iter().filter_map(|(start, value)| Some((*start, (*value)?))).collect()
+    };
+    let series: Vec<(String, Vec<(i64, f64)>)> =
+        results.iter().filter_map(|result| Some((label(result), known(result.values.as_ref()?)))).collect();
     match series.as_slice() {
         [] => {
             let groups: Vec<(String, f64)> =
@@ -95,8 +98,8 @@ fn chart(steps: &Steps, step: Option<i64>, width: usize) -> String {
 }
 
 /// A line for each series, on one scale and one span of time.
-fn sparklines(series: &[(String, &Steps)], step: Option<i64>, width: usize) -> String {
-    let Some(span) = Span::of(series.iter().map(|(_, steps)| *steps), step) else {
+fn sparklines(series: &[(String, Vec<(i64, f64)>)], step: Option<i64>, width: usize) -> String {
+    let Some(span) = Span::of(series.iter().map(|(_, steps)| steps.as_slice()), step) else {
         return String::new();
     };
     let (low, high) = scale(series.iter().flat_map(|(_, steps)| steps.iter().map(|(_, value)| *value)));
@@ -205,6 +208,7 @@ mod tests {
     use super::*;
 
     fn result(name: &str, value: Option<f64>, values: Option<Vec<(i64, f64)>>) -> GroupResult {
+        let values = values.map(|values| values.into_iter().map(|(start, value)| (start, Some(value))).collect());
         GroupResult { group: [("k".to_owned(), Some(name.to_owned()))].into(), value, values }
     }
 

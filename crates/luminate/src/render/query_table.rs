@@ -48,18 +48,22 @@ fn of_groups(results: &[GroupResult], group_by: &[String], value_name: &str) -> 
             Some(values) => {
                 for &(start, value) in values {
                     let mut row = group.clone();
-                    row.extend([time::show(start), number::value(value)]);
+                    row.extend([time::show(start), shown(value)]);
                     rows.add_row(row);
                 }
             }
             None => {
                 let mut row = group;
-                row.push(result.value.map(number::value).unwrap_or_default());
+                row.push(shown(result.value));
                 rows.add_row(row);
             }
         }
     }
     rows
+}
+
+fn shown(value: Option<f64>) -> String {
+    value.map_or_else(|| "(too large)".to_owned(), number::value)
 }
 
 fn of_samples(samples: &[RawSample]) -> Table {

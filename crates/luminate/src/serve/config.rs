@@ -1,0 +1,93 @@
+//! The configuration of `luminate serve`: the sections of its parts.
+
+use std::path::PathBuf;
+
+use luminate_ingest_gateway::GatewayConfig;
+use luminate_query_api::QueryConfig;
+use luminate_rocksdb::RocksStoreConfig;
+use luminate_rocksdb::queue::EmbeddedQueueConfig;
+use luminate_runtime::config::ConfigSecret;
+use luminate_runtime::http::HttpConfig;
+use luminate_runtime::lifecycle::LifecycleConfig;
+use luminate_runtime::telemetry::LogConfig;
+use luminate_writer::WriterConfig;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::retention::RetentionConfig;
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct ServeConfig {
+    /// The folder of queue, store and, where no secret is set, the secret. Unless set: `luminate` in the user's data
+    /// folder (`XDG_DATA_HOME`, else `~/.local/share`).
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The port.
+    pub(crate) http: HttpConfig,
+    /// Who may do what.
+    pub(crate) auth: AuthConfig,
+    /// What write requests may be, and how they are spread.
+    pub(crate) gateway: GatewayConfig,
+    /// Where records wait until they are stored.
+    pub(crate) queue: EmbeddedQueueConfig,
+    /// How records become stored batches.
+    pub(crate) writer: WriterConfig,
+    /// Where samples are kept.
+    pub(crate) storage: StorageConfig,
+    /// How long samples are kept.
+    pub(crate) retention: RetentionConfig,
+    /// What queries may take.
+    pub(crate) query: QueryConfig,
+    /// How long a stop may take.
+    pub(crate) lifecycle: LifecycleConfig,
+    /// What is logged, and how.
+    pub(crate) log: LogConfig,
+}
+
+/// Who may do what.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct AuthConfig {
+    /// The secret that tokens are signed with (HS256), 32 bytes or more. Unless set, the first start makes one and keeps
+    /// it in the data folder.
+    pub(crate) secret: Option<ConfigSecret>,
+}
+
+/// Where samples are kept.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct StorageConfig {
+    /// The store behind writer and queries.
+    pub(crate) backend: StorageBackend,
+    /// The RocksDB store.
+    pub(crate) rocksdb: RocksStoreConfig,
+}
+
+/// A store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum StorageBackend {
+    /// RocksDB, in the data folder.
+    #[default]
+    Rocksdb,
+}
+
+impl Default for ServeConfig {
+    fn default() -> Self {
+        Self {
+            data_dir: None,
+            // One machine's server is not offered to the network unless someone says so.
+            http: HttpConfig { listen: "127.0.0.1:8080".to_owned(), ..HttpConfig::default() },
+            auth: AuthConfig::default(),
+            gateway: GatewayConfig::default(),
+            queue: EmbeddedQueueConfig::default(),
+            writer: WriterConfig::default(),
+            storage: StorageConfig::default(),
+            retention: RetentionConfig::default(),
+            query: QueryConfig::default(),
+            lifecycle: LifecycleConfig::default(),
+            log: LogConfig::default(),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The parts of the single node, composed: what is opened and started, in this order, and how it ends.
+
+use std::fs::DirBuilder;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use luminate_auth::{Hs256Verifier, SecretOrigin, TokenVerifier, load_or_create_secret};
+use luminate_ingest_gateway::{self as gateway, GatewayParts, system_clock};
+use luminate_model::RetentionRules;
+use luminate_query_api::{self as query_api, QueryParts};
+use luminate_rocksdb::RocksStore;
+use luminate_rocksdb::queue::EmbeddedQueue;
+use luminate_runtime::http::{HttpServer, MemoryBudget, probe_routes, with_standard_layers};
+use luminate_runtime::lifecycle::{Identity, Lifecycle, StopReport};
+use luminate_runtime::telemetry::{Metrics, Process};
+use luminate_writer::{self as writer, WriterParts};
+
+use super::config::{AuthConfig, ServeConfig, StorageConfig};
+use super::load::LoadedConfig;
+use super::{openapi, watch};
+
+const IDENTITY: Identity = Identity { service: "luminate", version: env!("CARGO_PKG_VERSION") };
+
+/// The running server.
+pub(crate) struct Node {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// Whether the secret of tokens was made by this start.
+    pub(crate) made_secret: bool,
+    lifecycle: Lifecycle,
+}
+
+impl Node {
+    /// Runs until the process is asked to stop, or a part fails, and then stops in order.
+    pub(crate) async fn run(self) -> StopReport {
+        self.lifecycle.run_until_stopped().await
+    }
+}
+
+/// Starts the server; it answers requests when this returns.
+///
+/// # Errors
+/// Where a part cannot be opened; says which and what to do.
+pub(crate) async fn start(loaded: LoadedConfig) -> anyhow::Result<Node> {
+    let LoadedConfig { config, data_dir, retention, .. } = loaded;
+    let ServeConfig { http, auth, gateway, queue, writer, storage, query, lifecycle, .. } = config;
+    let metrics = Metrics::new(&Process::ALL)?;
+    let lifecycle = Lifecycle::new(IDENTITY, lifecycle, metrics.clone());
+    lifecycle.handle_signals().context("cannot handle signals")?;
+
+    // First the port: where another server has it, this one shall not touch the data.
+    let server = HttpServer::bind(&http).await?;
+    let address = server.local_addr();
+    make_data_dir(&data_dir)?;
+    let (verifier, made_secret) = verifier(&auth, &data_dir)?;
+
+    // Then what is durable. The queue's incarnation tells receipts of this installation from others.
+    let queue = EmbeddedQueue::open(&data_dir.join("queue"), &queue)?;
+    let store = Arc::new(open_store(&data_dir, &storage, &retention)?);
+    store.set_incarnation(queue.incarnation());
+    watch::close_last(&lifecycle, &queue, &store);
+    watch::failures(&lifecycle, &queue, &store);
+    watch::health(&lifecycle, &queue, &store);
+
+    // Then the three services, which know queue and store by their traits only.
+    let budget = MemoryBudget::new(http.max_body_bytes_in_flight.get());
+    let retention = Arc::new(retention);
+    let writer = writer::build(
+        writer,
+        WriterParts {
+            verifier: Arc::clone(&verifier),
+            consumer: Box::new(queue.consumer()),
+            dead_letters: Arc::new(queue.clone()),
+            queue: Arc::new(queue.clone()),
+            sink: store.clone(),
+            clock: system_clock(),
+            lifecycle: lifecycle.clone(),
+        },
+    )?;
+    let write_routes = gateway::build(
+        gateway,
+        GatewayParts {
+            verifier: Arc::clone(&verifier),
+            producer: Arc::new(queue),
+            retention: Arc::clone(&retention),
+            budget: budget.clone(),
+            body_timeout: http.body_timeout.get(),
+            clock: system_clock(),
+            lifecycle: lifecycle.clone(),
+        },
+    )?;
+    let query_routes = query_api::build(
+        query,
+        QueryParts {
+            verifier,
+            source: store,
+            retention,
+            budget,
+            body_timeout: http.body_timeout.get(),
+            clock: system_clock(),
+            lifecycle: lifecycle.clone(),
+        },
+    )?;
+
+    // Requests last, so that none finds a part missing.
+    let routes = write_routes.merge(query_routes).merge(writer.admin);
+    server.start(routes_of_the_port(routes, &lifecycle), &lifecycle);
+    lifecycle.set_ready();
+    tracing::info!(%address, data = %data_dir.display(), "ready");
+    Ok(Node { address, made_secret, lifecycle })
+}
+
+/// The services' routes, those of the process itself, and the middleware of all.
+fn routes_of_the_port(services: Router, lifecycle: &Lifecycle) -> Router {
+    let routes = services.merge(probe_routes(lifecycle)).merge(openapi::routes());
+    with_standard_layers(routes, lifecycle.metrics())
+}
+
+/// Makes the folder, for its owner alone: all tenants' data is in it.
+fn make_data_dir(folder: &Path) -> anyhow::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("cannot make the data folder {}", folder.display()))
+}
+
+/// The verifier of tokens, and whether its secret was made now.
+fn verifier(config: &AuthConfig, data_dir: &Path) -> anyhow::Result<(Arc<dyn TokenVerifier>, bool)> {
+    if let Some(secret) = &config.secret {
+        let verifier = Hs256Verifier::new(secret.secret()).context("auth.secret (JWT_SECRET) cannot be used")?;
+        return Ok((Arc::new(verifier), false));
+    }
+    let (secret, origin) = load_or_create_secret(data_dir).context("cannot use the secret of the data folder")?;
+    let made = match &origin {
+        SecretOrigin::Created(path) => {
+            tracing::info!(file = %path.display(), "made a secret for tokens; only its owner can read it");
+            true
+        }
+        SecretOrigin::Existing(path) => {
+            tracing::info!(file = %path.display(), "tokens are checked with the secret in this file");
+            false
+        }
+    };
+    Ok((Arc::new(Hs256Verifier::new(&secret)?), made))
+}
+
+fn open_store(data_dir: &Path, config: &StorageConfig, retention: &RetentionRules) -> anyhow::Result<RocksStore> {
+    let folder = data_dir.join("store");
+    Ok(RocksStore::open(&folder, &config.rocksdb, retention.clone(), system_clock())?)
+}
