@@ -108,7 +108,7 @@ impl Database {
     pub(crate) fn open(folder: &Path, memory: &Memory, families: &[Family]) -> Result<Self, OpenError> {
         std::fs::create_dir_all(folder).map_err(|error| io_open_error(folder, &error))?;
         let cache = Cache::new_lru_cache(memory.cache);
-        let of = |family: &Family| ColumnFamilyDescriptor::new(family.name, family_options(family, &cache));
+        let of = |family: &Family| ColumnFamilyDescriptor::new(family.name, family_options(family, Some(&cache)));
         let descriptors = families.iter().map(of);
         let db = DB::open_cf_descriptors(&database_options(memory), folder, descriptors);
         let db = db.map_err(|error| rocks_open_error(folder, &error))?;
@@ -194,7 +194,7 @@ pub(crate) fn free_bytes(folder: &Path) -> std::io::Result<u64> {
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-fn is_disk_full(message: &str) -> bool {
+pub(crate) fn is_disk_full(message: &str) -> bool {
     message.contains("No space left on device") || message.contains("Disk quota exceeded")
 }
 
@@ -243,12 +243,15 @@ fn database_options(memory: &Memory) -> Options {
     options
 }
 
-/// Options of a column family whose memory counts into one cache.
-pub(crate) fn family_options(family: &Family, cache: &Cache) -> Options {
+/// Options of a column family; what is read of it counts into one cache, where there is one.
+pub(crate) fn family_options(family: &Family, cache: Option<&Cache>) -> Options {
     let mut table = BlockBasedOptions::default();
-    table.set_block_cache(cache);
+    match cache {
+        Some(cache) => table.set_block_cache(cache),
+        None => table.disable_cache(),
+    }
     table.set_block_size(family.block_size);
-    table.set_cache_index_and_filter_blocks(true);
+    table.set_cache_index_and_filter_blocks(cache.is_some());
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
     table.set_format_version(6);
     table.set_checksum_type(ChecksumType::XXH3);

@@ -12,6 +12,7 @@
 use luminate_model::{Incarnation, Offset, Source, TenantId};
 use luminate_storage::IdempotencyEntry;
 
+use super::entry::Place;
 use crate::block::BlockId;
 use crate::error::DatabaseError;
 
@@ -23,6 +24,9 @@ pub(crate) const BLOCKS: &str = "blocks";
 pub(crate) const DIRECTORY: &str = "directory";
 /// Everything else.
 pub(crate) const META: &str = "default";
+
+/// All of them.
+pub(crate) const FAMILIES: [&str; 4] = [ARRIVALS, BLOCKS, DIRECTORY, META];
 
 const SOURCE_BYTES: usize = 20;
 
@@ -121,6 +125,18 @@ pub(crate) fn read_source(bytes: &[u8]) -> Option<(Source, &[u8])> {
 #[allow(clippy::disallowed_methods, reason = "the name comes from the store")]
 pub(crate) fn read_tenant(bytes: &[u8]) -> Option<TenantId> {
     TenantId::parse(std::str::from_utf8(bytes).ok()?).ok()
+}
+
+/// In which family the pages of a retired block stand.
+pub(crate) const fn garbage_value(place: Place) -> &'static [u8] {
+    match place {
+        Place::Arrival { .. } => b"a",
+        Place::Merged { .. } => b"b",
+    }
+}
+
+pub(crate) fn read_garbage(value: &[u8]) -> &'static str {
+    if value == b"a" { ARRIVALS } else { BLOCKS }
 }
 
 pub(crate) fn page_key(block: BlockId, page: u32) -> [u8; 12] {

@@ -14,40 +14,68 @@
 //! | `keys`, `entry` | how that stands in the database |
 //! | `write` | storing a batch |
 //! | `pages`, `scan`, `catalogue` | reading |
-//! | `inbox` | what the merging thread waits for |
+//! | `merger`, `inbox` | the merging thread, and what it waits for |
+//! | `planner`, `merging`, `page_files`, `rules` | what to merge, carrying it out, and what it leaves out |
+//! | `garbage` | removing replaced blocks when nobody reads them any more |
+//! | `retention`, `erase` | dropping what has expired; erasing a tenant |
+//! | `room`, `ballast` | the disk's free space, and keeping some of it for erasing |
+//! | [`stats`] | [`StoreStats`] |
+//! | `hooks` | moments at which tests look at the database as a crash would leave it |
 
+mod ballast;
 mod catalogue;
 pub mod config;
 mod directory;
 mod entry;
+mod erase;
+mod garbage;
+mod hooks;
 mod inbox;
 mod keys;
+mod merger;
+mod merging;
 mod open;
+mod page_files;
 mod pages;
+mod planner;
+mod retention;
+mod room;
+mod rules;
 mod scan;
 mod sink;
 mod source;
 mod state;
+pub mod stats;
 mod write;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
 
 use luminate_model::{Incarnation, RetentionRules};
 use luminate_storage::StorageError;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 pub use config::RocksStoreConfig;
+pub use stats::StoreStats;
 
 use crate::database::{Clock, Database, Failure};
 use crate::error::OpenError;
+use ballast::Ballast;
 use directory::Directory;
-use inbox::Inbox;
+use garbage::Garbage;
+use inbox::{Inbox, Job};
 use state::State;
+use stats::Merged;
 
-/// The store. Calls that read or write the disk run on tokio's blocking threads.
+/// The store. Calls that read or write the disk run on tokio's blocking threads. Dropping it ends the merging thread, which
+/// may have to give up a merge; nothing is lost by that.
 pub struct RocksStore {
     shared: Arc<Shared>,
+    merger: Option<JoinHandle<()>>,
 }
 
 /// What the store's threads share.
@@ -62,6 +90,11 @@ pub(crate) struct Shared {
     directory: RwLock<Arc<Directory>>,
     inbox: Arc<Inbox>,
     progress: watch::Sender<Progress>,
+    garbage: Mutex<Garbage>,
+    ballast: Ballast,
+    merged: Merged,
+    #[cfg(test)]
+    hook: Mutex<Option<hooks::Hook>>,
 }
 
 /// How far the store has come, for those who wait for it.
@@ -85,7 +118,42 @@ impl RocksStore {
         rules: RetentionRules,
         clock: Clock,
     ) -> Result<Self, OpenError> {
-        Ok(Self { shared: Arc::new(open::open(folder, config, rules, clock)?) })
+        let shared = Arc::new(open::open(folder, config, rules, clock)?);
+        let merger = merger::start(Arc::clone(&shared))
+            .map_err(|error| OpenError::Unavailable { folder: folder.to_owned(), reason: error.to_string() })?;
+        Ok(Self { shared, merger: Some(merger) })
+    }
+
+    /// Ends what runs in the background and waits for it. Queries that still run keep the files open until they end.
+    pub async fn close(mut self) {
+        let merger = self.stop();
+        // A merge gives up at its next block.
+        let joined = tokio::task::spawn_blocking(move || merger.map(JoinHandle::join)).await;
+        if !matches!(joined, Ok(None | Some(Ok(())))) {
+            tracing::error!("the merging thread ended by a panic");
+        }
+    }
+
+    /// Merges everything there is, until every tenant has one run a window, and gives back the room of what was replaced.
+    ///
+    /// # Errors
+    /// [`StorageError`]
+    pub async fn merge_all(&self) -> Result<(), StorageError> {
+        self.ask(|done| Job::MergeAll { done }).await
+    }
+
+    /// Drops the samples whose retention has passed, now rather than at the next time; returns how many.
+    ///
+    /// # Errors
+    /// [`StorageError`]
+    pub async fn expire(&self) -> Result<u64, StorageError> {
+        self.ask(|done| Job::Expire { done }).await
+    }
+
+    /// What the store holds and does. Looks at the store's files.
+    #[must_use]
+    pub fn stats(&self) -> StoreStats {
+        self.shared.stats()
     }
 
     /// Tells the store which life of a queue it reads, so that receipts of others are refused at once.
@@ -100,6 +168,33 @@ impl RocksStore {
     }
 }
 
+impl RocksStore {
+    /// Asks the merging thread and waits for its answer.
+    async fn ask<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, StorageError>>) -> Job,
+    ) -> Result<T, StorageError> {
+        let (done, answer) = oneshot::channel();
+        self.shared.inbox.ask(job(done));
+        answer.await.unwrap_or_else(|_| Err(StorageError::Unavailable("the store is closing".to_owned())))
+    }
+
+    fn stop(&mut self) -> Option<JoinHandle<()>> {
+        self.shared.progress.send_modify(|progress| progress.closed = true);
+        self.shared.inbox.close();
+        self.merger.take()
+    }
+}
+
+impl Drop for RocksStore {
+    fn drop(&mut self) {
+        if let Some(merger) = self.stop() {
+            // A panic was reported where it happened.
+            drop(merger.join());
+        }
+    }
+}
+
 impl Shared {
     /// The live blocks now.
     fn directory(&self) -> Arc<Directory> {
@@ -108,6 +203,10 @@ impl Shared {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn garbage(&self) -> MutexGuard<'_, Garbage> {
+        self.garbage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Replaces the directory. The guard proves that no other change comes in between.

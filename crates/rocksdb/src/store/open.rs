@@ -6,19 +6,25 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
 use luminate_model::{Offset, RetentionRules};
-use rocksdb::{DBCompressionType, Direction, IteratorMode, WriteBatch};
+use rocksdb::{DBCompressionType, Direction, IteratorMode, Options, WriteBatch};
 use tokio::sync::watch;
 
+use super::ballast::Ballast;
 use super::config::RocksStoreConfig;
 use super::directory::{Block, Directory};
 use super::entry::Entry;
+use super::garbage::{Garbage, Retired};
 use super::inbox::Inbox;
 use super::keys::{self, ARRIVALS, BLOCKS, DIRECTORY, META, MetaKey};
 use super::state::State;
+use super::stats::Merged;
 use super::{Progress, Shared};
 use crate::block::BlockId;
-use crate::database::{Clock, Database, Durability, Family, Memory};
+use crate::database::{Clock, Database, Durability, Family, Memory, family_options, free_bytes};
 use crate::error::{DatabaseError, OpenError};
+
+/// Free space of the disk below which the ballast is given up at a start.
+const ROOM_TO_OPEN: u64 = 16 << 20;
 
 /// The format that this version reads and writes.
 const FORMAT: u32 = 1;
@@ -29,6 +35,14 @@ pub(crate) fn open(
     rules: RetentionRules,
     clock: Clock,
 ) -> Result<Shared, OpenError> {
+    if let Some(reason) = config.fault() {
+        return Err(OpenError::Settings { folder: folder.to_owned(), reason });
+    }
+    let ballast = Ballast::new(folder, config.ballast.get());
+    // Opening writes a few small files.
+    if free_bytes(folder).is_ok_and(|free| free < ROOM_TO_OPEN) {
+        ballast.release();
+    }
     let database = Database::open(folder, &memory(config), &families(config))?;
     let fault = |error: DatabaseError| match error {
         DatabaseError::DiskFull(reason) => OpenError::DiskFull { folder: folder.to_owned(), reason },
@@ -43,6 +57,7 @@ pub(crate) fn open(
     let inbox = Arc::new(Inbox::default());
     let state = read_state(&database).map_err(fault)?;
     let directory = read_directory(&database, &inbox).map_err(fault)?;
+    let garbage = read_garbage(&database).map_err(fault)?;
     let progress = Progress { next: state.next.clone(), incarnation: None, closed: false };
     Ok(Shared {
         database,
@@ -53,35 +68,41 @@ pub(crate) fn open(
         directory: RwLock::new(Arc::new(directory)),
         inbox,
         progress: watch::Sender::new(progress),
+        garbage: Mutex::new(garbage),
+        ballast,
+        merged: Merged::default(),
+        #[cfg(test)]
+        hook: Mutex::new(None),
     })
 }
 
 fn memory(config: &RocksStoreConfig) -> Memory {
-    let mib = |mib: u32| (mib as usize) << 20;
-    Memory {
-        cache: mib(config.cache_mib),
-        write_buffers: mib(config.write_buffer_mib),
-        log: mib(config.log_mib) as u64,
-    }
+    let (cache, write_buffers) = (config.cache.as_usize(), config.write_buffer.as_usize());
+    Memory { cache, write_buffers, log: config.log.get() }
 }
 
 /// The column families of the store.
-pub(crate) fn families(config: &RocksStoreConfig) -> [Family; 4] {
-    let pages = |name, write_buffer| Family {
-        name,
-        write_buffer,
-        // A page is larger than this, so that a block of the file holds one page and reading one reads no other.
-        block_size: 4 << 10,
-        // Pages are packed already.
-        compression: DBCompressionType::None,
-    };
-    let small = |name| Family { name, write_buffer: 2 << 20, block_size: 16 << 10, compression: DBCompressionType::Lz4 };
+fn families(config: &RocksStoreConfig) -> [Family; 4] {
+    let small =
+        |name| Family { name, write_buffer: 2 << 20, block_size: 16 << 10, compression: DBCompressionType::Lz4 };
     [
-        pages(ARRIVALS, (config.write_buffer_mib as usize) << 19),
-        pages(BLOCKS, 1 << 20),
+        page_family(ARRIVALS, config.write_buffer.as_usize() / 2),
+        page_family(BLOCKS, 1 << 20),
         small(DIRECTORY),
         small(META),
     ]
+}
+
+const fn page_family(name: &'static str, write_buffer: usize) -> Family {
+    // Most pages are larger than a block of a file, so that reading one reads no other; and they are packed already.
+    Family { name, write_buffer, block_size: 4 << 10, compression: DBCompressionType::None }
+}
+
+/// How files of pages are written that the database takes up.
+pub(crate) fn page_file_options() -> Options {
+    let mut options = family_options(&page_family(BLOCKS, 1 << 20), None);
+    options.set_bytes_per_sync(1 << 20);
+    options
 }
 
 /// The format of the database; a new one gets today's.
@@ -98,7 +119,7 @@ fn check_format(database: &Database) -> Result<u32, DatabaseError> {
 }
 
 /// Removes the pages of a merge that a crash ended before it counted.
-fn remove_unfinished_merge(database: &Database) -> Result<(), DatabaseError> {
+pub(crate) fn remove_unfinished_merge(database: &Database) -> Result<(), DatabaseError> {
     let key = MetaKey::Pending.encode();
     let Some(first) = database.get(META, &key)? else { return Ok(()) };
     let first = BlockId(keys::read_u64(&first, "the first block of a merge")?);
@@ -113,7 +134,7 @@ fn remove_unfinished_merge(database: &Database) -> Result<(), DatabaseError> {
 }
 
 fn read_state(database: &Database) -> Result<State, DatabaseError> {
-    let mut state = State::default();
+    let mut state = State::empty();
     for (key, value) in entries(database, META, keys::NEXT_PREFIX)? {
         let (source, _) = keys::read_source(&key).ok_or_else(|| DatabaseError::Damaged("a source's key".to_owned()))?;
         state.next.insert(source, Offset(keys::read_u64(&value, "a next offset")?));
@@ -129,6 +150,15 @@ fn read_state(database: &Database) -> Result<State, DatabaseError> {
     Ok(state)
 }
 
+fn read_garbage(database: &Database) -> Result<Garbage, DatabaseError> {
+    let mut garbage = Garbage::default();
+    for (key, value) in entries(database, META, keys::GARBAGE_PREFIX)? {
+        let block = BlockId(keys::read_u64(&key, "a retired block's key")?);
+        garbage.add([Retired::found(block, keys::read_garbage(&value))]);
+    }
+    Ok(garbage)
+}
+
 fn read_directory(database: &Database, inbox: &Arc<Inbox>) -> Result<Directory, DatabaseError> {
     let mut blocks = Vec::new();
     for (key, value) in entries(database, DIRECTORY, &[])? {
@@ -138,12 +168,11 @@ fn read_directory(database: &Database, inbox: &Arc<Inbox>) -> Result<Directory, 
     Ok(Directory::of_blocks(blocks, Instant::now()))
 }
 
-/// Keys, without the prefix, and values of all keys that begin with a prefix.
-pub(crate) fn entries(
-    database: &Database,
-    family: &str,
-    prefix: &[u8],
-) -> Result<Vec<(Vec<u8>, Box<[u8]>)>, DatabaseError> {
+/// A key without its prefix, and its value.
+type KeyValue = (Vec<u8>, Box<[u8]>);
+
+/// All keys that begin with a prefix.
+fn entries(database: &Database, family: &str, prefix: &[u8]) -> Result<Vec<KeyValue>, DatabaseError> {
     let mut found = Vec::new();
     let iterator = database.rocks().iterator_cf(database.family(family)?, IteratorMode::From(prefix, Direction::Forward));
     for item in iterator {

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use luminate_model::{Offset, Source, TenantId};
 use luminate_storage::{Batch, Erased, Resume, SampleSink, StorageError, Stored};
 
+use super::inbox::Job;
 use super::{RocksStore, blocking};
 
 #[async_trait]
@@ -17,12 +18,14 @@ impl SampleSink for RocksStore {
         blocking(&self.shared, move |shared| shared.write(batch)).await
     }
 
-    async fn erase(&self, _tenant: &TenantId, _up_to: &[(Source, Offset)]) -> Result<Erased, StorageError> {
-        Err(StorageError::Unavailable("not built yet".to_owned()))
+    async fn erase(&self, tenant: &TenantId, up_to: &[(Source, Offset)]) -> Result<Erased, StorageError> {
+        let (noted, up_to) = (tenant.clone(), up_to.to_vec());
+        blocking(&self.shared, move |shared| shared.note_erasure(&noted, &up_to)).await?;
+        self.ask(|done| Job::Erase { tenant: tenant.clone(), done }).await
     }
 
     fn writable(&self) -> Result<(), String> {
         self.shared.database.check().map_err(|error| error.to_string())?;
-        self.shared.check_room().map_err(|error| error.to_string())
+        self.shared.check_room(0).map_err(|error| error.to_string())
     }
 }

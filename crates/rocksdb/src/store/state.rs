@@ -1,12 +1,13 @@
 //! What the store knows beside its blocks: how far each source is stored, and what was erased.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use luminate_model::{Offset, Source, TenantId};
 use luminate_storage::{Batch, StorageError};
 
 /// The part of the store's state that writes change, in memory as it stands in the database.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct State {
     /// For each source everything before this offset is stored.
     pub(crate) next: BTreeMap<Source, Offset>,
@@ -17,6 +18,8 @@ pub(crate) struct State {
     /// For each source an offset before which there are no idempotency entries, so that looking for old ones does not begin
     /// at removed ones.
     pub(crate) oldest_idempotency: BTreeMap<Source, Offset>,
+    /// When the last batch was stored, or the store was opened.
+    pub(crate) last_stored: Instant,
 }
 
 /// How a batch relates to what is stored.
@@ -29,6 +32,17 @@ pub(crate) enum Position {
 }
 
 impl State {
+    /// Of a store that holds nothing.
+    pub(crate) fn empty() -> Self {
+        Self {
+            next: BTreeMap::new(),
+            ledger: Ledger::default(),
+            next_block: 0,
+            oldest_idempotency: BTreeMap::new(),
+            last_stored: Instant::now(),
+        }
+    }
+
     /// How a batch relates to what is stored. A source that is not known may begin anywhere.
     pub(crate) fn position(&self, batch: &Batch) -> Result<Position, StorageError> {
         match self.next.get(&batch.source) {

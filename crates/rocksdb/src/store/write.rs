@@ -13,7 +13,7 @@ use super::entry::{Entry, Place, Provenance, Span};
 use super::keys::{self, ARRIVALS, DIRECTORY, META, MetaKey};
 use super::state::{Ledger, Position, State};
 use crate::block::{BlockId, EncodedBlock, encode_batch};
-use crate::database::{Durability, free_bytes};
+use crate::database::Durability;
 use crate::error::DatabaseError;
 
 impl Shared {
@@ -30,7 +30,7 @@ impl Shared {
                 erased += leave_out_erased(&mut batch, &state.ledger);
                 state.ledger.version()
             };
-            self.check_room()?;
+            self.check_room(0)?;
             let blocks = encode_batch(&batch.records);
             let mut state = self.state();
             // An erasure may have come in between, and another writer (of a revoked partition) as well.
@@ -60,19 +60,6 @@ impl Shared {
         Ok(Resume { next, idempotency })
     }
 
-    /// Whether the disk has room for another batch. Running into a full disk would fail the store until a restart.
-    pub(crate) fn check_room(&self) -> Result<(), StorageError> {
-        let reserve = u64::from(self.config.reserve_mib) << 20;
-        // Where the system does not say, the write itself finds out.
-        let free = free_bytes(self.database.folder()).unwrap_or(u64::MAX);
-        if free < reserve {
-            let folder = self.database.folder().display();
-            let reason = format!("{} MiB are left on the disk of {folder}, less than the reserve of {} MiB", free >> 20, self.config.reserve_mib);
-            return Err(StorageError::DiskFull(reason));
-        }
-        Ok(())
-    }
-
     /// Writes blocks, idempotency entries and next offset in one synced step, and shows them to readers.
     fn commit(&self, state: &mut State, batch: &Batch, blocks: Vec<EncodedBlock>) -> Result<(), StorageError> {
         let mut write = WriteBatch::default();
@@ -96,6 +83,7 @@ impl Shared {
         self.database.write(write, Durability::Synced)?;
 
         state.next_block = next_block;
+        state.last_stored = Instant::now();
         state.next.insert(batch.source, batch.next);
         state.oldest_idempotency.insert(batch.source, oldest);
         self.replace_directory(state, |directory| directory.with_arrival(run, Instant::now()));
@@ -136,7 +124,7 @@ impl Shared {
 
     /// Calls `each` with a source's idempotency entries from an offset on, in the order of their offsets, until it answers
     /// false.
-    fn for_each_idempotency(
+    pub(crate) fn for_each_idempotency(
         &self,
         source: Source,
         from: Offset,

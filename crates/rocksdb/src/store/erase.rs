@@ -1,0 +1,133 @@
+//! Erasing a tenant: first a line in the ledger, which keeps replays out, then its blocks, then their bytes in every file.
+//!
+//! Blocks know the range of offsets that their samples came from, not the offset of each sample. A block whose range begins
+//! before the erasure's offsets loses all that it has of the tenant; what the same block has from after them goes as well.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use luminate_model::{Offset, Source, TenantId};
+use luminate_storage::{Erased, StorageError};
+use rocksdb::{WaitForCompactOptions, WriteBatch};
+
+use super::Shared;
+use super::directory::{Block, Run};
+use super::entry::{Place, Provenance};
+use super::hooks::Moment;
+use super::keys::{ARRIVALS, DIRECTORY, META, MetaKey};
+use super::planner::{Plan, take_while_it_fits};
+use super::rules::Rules;
+use super::state::Ledger;
+use crate::block::BlockId;
+use crate::database::Durability;
+
+use luminate_model::time::DAY_MS;
+
+impl Shared {
+    /// Writes an erasure into the ledger: from now on nothing that it covers is stored, and the tenant's idempotency entries
+    /// of what it covers are gone. Sources that `up_to` does not name are covered as far as they are stored.
+    pub(crate) fn note_erasure(&self, tenant: &TenantId, up_to: &[(Source, Offset)]) -> Result<(), StorageError> {
+        // Room for what follows, should the disk be full.
+        self.ballast.release();
+        let mut state = self.state();
+        let mut ends = state.next.clone();
+        ends.extend(up_to.iter().copied());
+        let mut write = WriteBatch::default();
+        let meta = self.database.family(META)?;
+        for (source, end) in &ends {
+            let end = state.ledger.end(tenant, *source).unwrap_or_default().max(*end);
+            write.put_cf(meta, MetaKey::Ledger(*source, tenant).encode(), end.0.to_be_bytes());
+            let oldest = state.oldest_idempotency.get(source).copied().unwrap_or_default();
+            self.for_each_idempotency(*source, oldest, |entry| {
+                if entry.tenant == *tenant && entry.offset < end {
+                    write.delete_cf(meta, MetaKey::Idempotency(*source, &entry).encode());
+                }
+                entry.offset < end
+            })?;
+        }
+        self.database.write(write, Durability::Synced)?;
+        for (source, end) in ends {
+            state.ledger.add(tenant, source, end);
+        }
+        drop(state);
+        self.at(Moment::ErasureNoted);
+        Ok(())
+    }
+
+    /// Removes what the ledger covers of a tenant, from the directory and then from every file. Returns when no query reads
+    /// it any more.
+    pub(crate) fn erase(&self, tenant: &TenantId) -> Result<Erased, StorageError> {
+        let mut erased = Erased::default();
+        let mut removed = HashSet::new();
+        loop {
+            let covered = self.covered_blocks(tenant);
+            if covered.is_empty() {
+                break;
+            }
+            removed.extend(covered.iter().map(|block| block.id));
+            erased.samples += self.erase_blocks(tenant, covered)?;
+        }
+        loop {
+            self.remove_garbage()?;
+            if !self.garbage().holds_any(&removed) {
+                break;
+            }
+            if self.inbox.is_closing() {
+                return Err(StorageError::Unavailable("the store is closing".to_owned()));
+            }
+            self.inbox.wait_for_wake();
+        }
+        self.scrub()?;
+        self.fit_ballast();
+        tracing::info!(%tenant, samples = erased.samples, "erased a tenant");
+        Ok(erased)
+    }
+
+    /// The live blocks that have samples of a tenant which the ledger covers.
+    fn covered_blocks(&self, tenant: &TenantId) -> Vec<Arc<Block>> {
+        let state = self.state();
+        let covered = |block: &&Arc<Block>| {
+            !block.summary.sections_of_tenant(tenant).is_empty() && covers(&state.ledger, tenant, &block.provenance)
+        };
+        self.directory().blocks().filter(covered).cloned().collect()
+    }
+
+    /// Removes a tenant from some blocks: from those of its own by dropping them, from those of many by a merge. A merge takes
+    /// up as many batches as it may; the rest comes with the next call.
+    fn erase_blocks(&self, tenant: &TenantId, blocks: Vec<Arc<Block>>) -> Result<u64, StorageError> {
+        let (arrivals, merged): (Vec<_>, Vec<_>) =
+            blocks.into_iter().partition(|block| matches!(block.place, Place::Arrival { .. }));
+        let mut erased = merged.iter().map(|block| block.samples()).sum();
+        if !merged.is_empty() {
+            self.drop_blocks(&merged)?;
+        }
+        if !arrivals.is_empty() {
+            let ids: HashSet<BlockId> = arrivals.iter().map(|block| block.id).collect();
+            let directory = self.directory();
+            let touched = |run: &&Run| run.blocks.iter().any(|block| ids.contains(&block.id));
+            let runs = directory.arrivals.iter().map(|arrival| &arrival.run).filter(touched);
+            let plan = Plan { runs: take_while_it_fits(runs, &self.config), width: DAY_MS };
+            let rules = Rules::new(&self.rules, (self.clock)()).erasing(tenant.clone(), ids);
+            erased += self.merge(&plan, &rules)?.erased;
+        }
+        Ok(erased)
+    }
+
+    /// Rewrites everything that may still hold removed bytes, and lets go of the log.
+    fn scrub(&self) -> Result<(), StorageError> {
+        self.flush_all()?;
+        for family in [ARRIVALS, DIRECTORY, META] {
+            self.compact(family, None)?;
+        }
+        self.reclaim()?;
+        // Files are deleted by background work.
+        let mut options = WaitForCompactOptions::default();
+        options.set_flush(true);
+        Ok(self.database.judge(self.database.rocks().wait_for_compact(&options))?)
+    }
+}
+
+/// Whether a block may hold samples from before the ledger's offsets.
+fn covers(ledger: &Ledger, tenant: &TenantId, provenance: &Provenance) -> bool {
+    provenance.spans().iter().any(|span| ledger.covers(tenant, span.source, span.first))
+}
