@@ -49,6 +49,8 @@ pub(super) struct RunCursor<'a> {
     source: MergeSource<'a>,
     inputs: std::slice::Iter<'a, MergeInput>,
     block: Option<BlockCursor<'a>>,
+    /// Dimensions of one series; kept for its memory.
+    dimensions: Vec<(u32, u32)>,
 }
 
 /// A block of a run.
@@ -140,7 +142,7 @@ impl<'a> RunCursor<'a> {
         run: &'a [MergeInput],
         report: &mut MergeReport,
     ) -> Result<Option<Self>, StorageError> {
-        let mut cursor = Self { source, inputs: run.iter(), block: None };
+        let mut cursor = Self { source, inputs: run.iter(), block: None, dimensions: Vec::new() };
         Ok(cursor.next_part(report)?.then_some(cursor))
     }
 
@@ -191,9 +193,10 @@ impl<'a> RunCursor<'a> {
         self.next_part(report)
     }
 
-    /// Gives the series of `draft` the dimensions of the series at hand. `generation` is the draft's.
-    pub(super) fn push_dimensions(&mut self, draft: &mut BlockDraft, generation: u32) {
+    /// Begins the series at hand in a draft, with its dimensions. `generation` is the draft's.
+    pub(super) fn begin_series(&mut self, draft: &mut BlockDraft, generation: u32) {
         let Some(cursor) = &mut self.block else { return };
+        self.dimensions.clear();
         for at in &cursor.part.present {
             let Some(key) = cursor.keys.get_mut(*at) else { continue };
             let reference = key.references.get(cursor.part.place).copied().unwrap_or_default();
@@ -204,10 +207,11 @@ impl<'a> RunCursor<'a> {
             let Some(numbered) = key.value_numbers.get_mut(value as usize) else { continue };
             if numbered.generation != generation {
                 let text = dictionary.get(value).unwrap_or_default();
-                *numbered = Numbered { generation, number: draft.value_number(key.key_number.number, text) };
+                *numbered = Numbered { generation, number: draft.push_value(key.key_number.number, text) };
             }
-            draft.push_dimension(key.key_number.number, numbered.number);
+            self.dimensions.push((key.key_number.number, numbered.number));
         }
+        draft.begin_series(cursor.part.series_key().id, &self.dimensions);
     }
 
     /// Reads the next part, of this block or the next one that has any.

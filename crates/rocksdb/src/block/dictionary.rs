@@ -10,6 +10,7 @@ use luminate_model::StringTable;
 
 use super::bytes::{ByteReader, Fault, put_bytes, put_varint};
 use super::index::Layout;
+use super::order::shared_bytes;
 
 /// A page is closed once it has this many values.
 const PAGE_VALUES: usize = 4_096;
@@ -61,53 +62,18 @@ impl PageCompressor {
     }
 }
 
-/// The order of the strings of a table: the index of the smallest first. No string occurs twice.
-pub(super) fn sorted_order(table: &StringTable) -> Vec<u32> {
-    let shared = shared_prefix(table);
-    let mut order: Vec<(u64, u32)> =
-        table.iter().enumerate().map(|(at, string)| (prefix_key(string.as_bytes(), shared), at as u32)).collect();
-    // Most strings differ within eight bytes after what all of them share: then no string is touched again.
-    order.sort_unstable_by(|a, b| match a.0.cmp(&b.0) {
-        Ordering::Equal => table.get(a.1).cmp(&table.get(b.1)),
-        unequal => unequal,
-    });
-    order.into_iter().map(|(_, at)| at).collect()
-}
-
-/// The number of bytes with which all strings of a table begin.
-fn shared_prefix(table: &StringTable) -> usize {
-    let mut strings = table.iter();
-    let Some(first) = strings.next() else { return 0 };
-    strings.fold(first.len(), |shared, string| shared_bytes(first.as_bytes(), string.as_bytes()).min(shared))
-}
-
-fn shared_bytes(a: &[u8], b: &[u8]) -> usize {
-    a.iter().zip(b).take_while(|(a, b)| a == b).count()
-}
-
-/// Eight bytes of a string from `start` on as a number that orders as they do. A string that ends earlier is filled up with
-/// zeros, so equal numbers say nothing.
-fn prefix_key(string: &[u8], start: usize) -> u64 {
-    let rest = string.get(start..).unwrap_or_default();
-    match rest.first_chunk::<8>() {
-        Some(eight) => u64::from_be_bytes(*eight),
-        None => rest.iter().enumerate().fold(0, |key, (at, byte)| key | u64::from(*byte) << (56 - 8 * at)),
-    }
-}
-
-/// Cuts the strings of a table, taken in `order`, into pages, each closed once it has `page_bytes` bytes of values.
+/// Cuts values, distinct and ascending, into pages, each closed once it has `page_bytes` bytes of values.
 pub(super) fn encode_dictionary(
-    table: &StringTable,
-    order: &[u32],
+    values: &[&str],
     page_bytes: usize,
     compressor: &mut PageCompressor,
 ) -> (DictionaryIndex, Vec<Vec<u8>>) {
-    let mut index = DictionaryIndex { values: order.len() as u32, ..DictionaryIndex::default() };
+    let mut index = DictionaryIndex { values: values.len() as u32, ..DictionaryIndex::default() };
     let mut pages = Vec::new();
     let mut draft = PageDraft::default();
     let mut previous: &[u8] = &[];
-    for (at, string) in order.iter().enumerate() {
-        let value = table.get(*string).unwrap_or_default().as_bytes();
+    for (at, value) in values.iter().enumerate() {
+        let value = value.as_bytes();
         if draft.values == 0 {
             let separator = value.get(..=shared_bytes(previous, value)).unwrap_or(value);
             index.separators.push(if at == 0 { Box::default() } else { separator.into() });
@@ -304,11 +270,8 @@ mod tests {
     }
 
     fn check(values: &BTreeSet<String>, absent: &[String], page_bytes: usize) {
-        let mut shuffled: Vec<&String> = values.iter().collect();
-        shuffled.reverse();
-        let table: StringTable = shuffled.iter().collect();
-        let order = sorted_order(&table);
-        let (index, pages) = encode_dictionary(&table, &order, page_bytes, &mut PageCompressor::new());
+        let sorted: Vec<&str> = values.iter().map(String::as_str).collect();
+        let (index, pages) = encode_dictionary(&sorted, page_bytes, &mut PageCompressor::new());
         let mut encoded = Vec::new();
         index.encode(&mut encoded);
         let mut reader = ByteReader::new(&encoded);

@@ -1,11 +1,10 @@
 //! A block while it is collected: sections, series and samples in their final order, dimension values in the order in
 //! which they came.
 
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashMap;
 use luminate_model::{StringTable, TenantId};
 
 use super::summary::{BlockKind, MAX_BLOCK_SAMPLES};
@@ -13,7 +12,7 @@ use super::summary::{BlockKind, MAX_BLOCK_SAMPLES};
 /// Most references of a block: series times the keys of their sections. Keeps blocks of very many keys small.
 const MOST_REFERENCES: u64 = 8 << 20;
 /// Most bytes of distinct values of a block.
-const MOST_TEXT_BYTES: usize = 16 << 20;
+pub(super) const MOST_TEXT_BYTES: usize = 16 << 20;
 
 /// A block that samples are appended to, section by section, series by series.
 pub(super) struct BlockDraft {
@@ -31,7 +30,6 @@ pub(super) struct BlockDraft {
     pub(super) values: Vec<f64>,
     pub(super) keys: Vec<KeyDraft>,
     key_numbers: HashMap<Arc<str>, u32, RandomState>,
-    hasher: RandomState,
     references: u64,
     text_bytes: usize,
 }
@@ -47,13 +45,14 @@ pub(super) struct SectionDraft {
     pub(super) keys: Vec<u32>,
 }
 
-/// A key and its distinct values, in the order in which they came.
+/// A key and values of it.
 pub(super) struct KeyDraft {
     pub(super) name: Arc<str>,
+    /// Values in the order in which they came, some perhaps more than once. Stays empty where numbers of values are those
+    /// of a batch.
     pub(super) table: StringTable,
-    numbers: HashTable<u32>,
-    /// The number of sections up to the last one that has this key.
-    last_section: usize,
+    /// The number of sections up to the last one that has this key; 0 where none has.
+    pub(super) last_section: usize,
 }
 
 impl BlockDraft {
@@ -69,7 +68,6 @@ impl BlockDraft {
             values: Vec::new(),
             keys: Vec::new(),
             key_numbers: HashMap::with_hasher(RandomState::default()),
-            hasher: RandomState::default(),
             references: 0,
             text_bytes: 0,
         }
@@ -111,14 +109,25 @@ impl BlockDraft {
         });
     }
 
-    /// Begins the next series of the section.
-    pub(super) fn begin_series(&mut self, id: u128) {
+    /// Begins the next series of the section, with its dimensions: keys and values as numbers of this draft.
+    pub(super) fn begin_series(&mut self, id: u128, dimensions: &[(u32, u32)]) {
         self.runs.push(0);
-        self.dimension_ends.push(self.dimensions.len() as u32);
         if self.kind == BlockKind::Arrival {
             self.ids.push(id);
         }
-        self.references += self.sections.last().map_or(0, |section| section.keys.len() as u64);
+        self.dimensions.extend_from_slice(dimensions);
+        self.dimension_ends.push(self.dimensions.len() as u32);
+        let sections = self.sections.len();
+        let Some(section) = self.sections.last_mut() else { return };
+        for (key, _) in dimensions {
+            let last_section = &mut self.keys[*key as usize].last_section;
+            if *last_section != sections {
+                *last_section = sections;
+                section.keys.push(*key);
+                self.references += self.runs.len() as u64 - 1 - u64::from(section.first_series);
+            }
+        }
+        self.references += section.keys.len() as u64;
     }
 
     /// The number of a key in this draft.
@@ -127,43 +136,31 @@ impl BlockDraft {
             return *number;
         }
         let number = self.keys.len() as u32;
-        self.keys.push(KeyDraft {
-            name: name.clone(),
-            table: StringTable::new(),
-            numbers: HashTable::new(),
-            last_section: 0,
-        });
+        self.keys.push(KeyDraft { name: name.clone(), table: StringTable::new(), last_section: 0 });
         self.key_numbers.insert(name.clone(), number);
         number
     }
 
-    /// The number of a value of a key in this draft.
-    pub(super) fn value_number(&mut self, key: u32, value: &str) -> u32 {
-        let Some(key) = self.keys.get_mut(key as usize) else { return 0 };
-        let (table, hasher) = (&mut key.table, &self.hasher);
-        let hash = hasher.hash_one(value);
-        if let Some(number) = key.numbers.find(hash, |number| table.get(*number) == Some(value)) {
-            return *number;
-        }
-        let number = table.push(value);
+    /// Gives a value of a key a number in this draft.
+    pub(super) fn push_value(&mut self, key: u32, value: &str) -> u32 {
         self.text_bytes += value.len();
-        key.numbers.insert_unique(hash, number, |number| hasher.hash_one(table.get(*number).unwrap_or_default()));
-        number
+        self.keys.get_mut(key as usize).map_or(0, |key| key.table.push(value))
     }
 
-    /// Gives the series a dimension.
-    pub(super) fn push_dimension(&mut self, key: u32, value: u32) {
-        let sections = self.sections.len();
-        if let (Some(key_draft), Some(section)) = (self.keys.get_mut(key as usize), self.sections.last_mut())
-            && key_draft.last_section != sections
-        {
-            key_draft.last_section = sections;
-            section.keys.push(key);
-            self.references += self.runs.len() as u64 - u64::from(section.first_series);
-        }
-        self.dimensions.push((key, value));
-        if let Some(end) = self.dimension_ends.last_mut() {
-            *end += 1;
+    /// Accounts for a value that stays outside of this draft.
+    pub(super) fn count_text(&mut self, value: &str) {
+        self.text_bytes += value.len();
+    }
+
+    /// Takes the values of each key out of the draft.
+    pub(super) fn take_tables(&mut self) -> Vec<StringTable> {
+        self.keys.iter_mut().map(|key| std::mem::take(&mut key.table)).collect()
+    }
+
+    /// Gives every value of a dimension another number: `number_of` its key and the one before.
+    pub(super) fn renumber(&mut self, number_of: impl Fn(u32, u32) -> u32) {
+        for (key, value) in &mut self.dimensions {
+            *value = number_of(*key, *value);
         }
     }
 
@@ -173,6 +170,15 @@ impl BlockDraft {
         self.values.extend_from_slice(values);
         if let Some(run) = self.runs.last_mut() {
             *run += timestamps.len() as u32;
+        }
+    }
+
+    /// Appends a sample to the series.
+    pub(super) fn push_sample(&mut self, timestamp: i64, value: f64) {
+        self.timestamps.push(timestamp);
+        self.values.push(value);
+        if let Some(run) = self.runs.last_mut() {
+            *run += 1;
         }
     }
 

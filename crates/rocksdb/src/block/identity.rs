@@ -2,23 +2,21 @@
 
 use std::ops::Range;
 
-use luminate_model::SeriesId;
-use luminate_model::series::write_canonical_bytes;
 use luminate_storage::StorageError;
 
+use super::canonical::{CanonicalBytes, PrefixedStrings};
 use super::open::{OpenBlock, SeriesColumn};
-use super::sort::PrefixedStrings;
 
 /// Computes ids of series of one block.
 pub(super) struct SeriesIds {
     /// For each key of the block what was read of it.
     keys: Vec<Option<KeyBytes>>,
-    canonical: Vec<u8>,
+    canonical: CanonicalBytes,
 }
 
 /// A key as canonical bytes need it.
 struct KeyBytes {
-    prefixed_key: Vec<u8>,
+    key: PrefixedStrings,
     values: PrefixedStrings,
     column: SeriesColumn,
     references: Vec<u32>,
@@ -26,7 +24,7 @@ struct KeyBytes {
 
 impl SeriesIds {
     pub(super) fn new(block: &OpenBlock<'_>) -> Self {
-        Self { keys: block.summary.keys.iter().map(|_| None).collect(), canonical: Vec::with_capacity(256) }
+        Self { keys: block.summary.keys.iter().map(|_| None).collect(), canonical: CanonicalBytes::default() }
     }
 
     /// The ids of some series of a section, relative to its first.
@@ -55,8 +53,8 @@ impl SeriesIds {
         }
         let metric = block.summary.sections.get(section).map_or("", |section| &section.metric);
         let canonical = &mut self.canonical;
-        canonical.clear();
-        write_canonical_bytes(canonical, metric, []);
+        canonical.truncate(0);
+        canonical.push(&PrefixedStrings::of(&[metric].into_iter().collect()), 0);
         let metric_bytes = canonical.len();
         out.clear();
         for place in 0..series.len() {
@@ -64,11 +62,11 @@ impl SeriesIds {
             // Keys stand in the block in the order of their names, as in canonical bytes.
             for key in &present {
                 if let Some(value) = key.references.get(place).and_then(|reference| reference.checked_sub(1)) {
-                    canonical.extend_from_slice(&key.prefixed_key);
-                    canonical.extend_from_slice(key.values.get(value));
+                    canonical.push(&key.key, 0);
+                    canonical.push(&key.values, value);
                 }
             }
-            out.push(SeriesId::of_canonical_bytes(canonical).0);
+            out.push(canonical.series_id());
         }
         Ok(())
     }
@@ -76,9 +74,13 @@ impl SeriesIds {
 
 impl KeyBytes {
     fn read(block: &OpenBlock<'_>, key: usize) -> Result<Self, StorageError> {
-        let mut prefixed_key = Vec::new();
-        write_canonical_bytes(&mut prefixed_key, block.summary.keys.get(key).map_or("", |key| &key.name), []);
+        let name = block.summary.keys.get(key).map_or("", |key| &key.name);
         let values = PrefixedStrings::of(&block.dictionary(key)?);
-        Ok(Self { prefixed_key, values, column: block.references(key), references: Vec::new() })
+        Ok(Self {
+            key: PrefixedStrings::of(&[name].into_iter().collect()),
+            values,
+            column: block.references(key),
+            references: Vec::new(),
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! Column blocks: many samples as one summary and numbered pages. Pure encoding and decoding; the store keeps the pages.
 
 mod bytes;
+mod canonical;
 mod condition;
 mod cursor;
 mod dictionary;
@@ -12,6 +13,7 @@ mod identity;
 mod index;
 pub mod merge;
 mod open;
+mod order;
 mod output;
 mod pack;
 pub mod page;

@@ -9,6 +9,7 @@ use super::draft::BlockDraft;
 use super::encode::EncodedBlock;
 use super::index::Layout;
 use super::merge::{MergeOptions, MergeReport};
+use super::order::SortedStrings;
 use super::summary::{BlockKind, Section};
 use super::write::BlockWriter;
 
@@ -110,8 +111,7 @@ impl<'m> MergeOutput<'m> {
             {
                 draft.begin_section(section.tenant.clone(), section.metric.clone(), section.retention_days);
             }
-            draft.begin_series(series.id);
-            cursor.push_dimensions(draft, collected.generation);
+            cursor.begin_series(draft, collected.generation);
             collected.last = Some(series);
         }
         let stretch = cursor.stretch(limit);
@@ -163,8 +163,14 @@ impl<'m> MergeOutput<'m> {
 
     fn end_block(&mut self, window: i64) -> Result<(), StorageError> {
         if let Some(mut collected) = self.windows.remove(&window) {
-            (self.emit)(self.writer.write(&collected.draft))?;
-            collected.draft.clear();
+            let draft = &mut collected.draft;
+            let tables = draft.take_tables();
+            let sorted: Vec<SortedStrings<'_>> =
+                tables.iter().map(|table| SortedStrings::sort(&table.iter().collect::<Vec<_>>())).collect();
+            draft.renumber(|key, value| sorted[key as usize].places[value as usize]);
+            let values: Vec<Vec<&str>> = sorted.into_iter().map(|sorted| sorted.distinct).collect();
+            (self.emit)(self.writer.write(draft, &values))?;
+            draft.clear();
             self.spare.push(collected.draft);
             // One draft's memory is used again; that of many windows is given back.
             self.spare.truncate(1);

@@ -1,51 +1,60 @@
 //! The samples of a batch in the order of blocks: by tenant, metric, retention, series id, timestamp and value.
+//!
+//! A batch is larger than the processor's caches, and its samples arrive in an order that has nothing to do with the order
+//! of blocks. So whatever touches all of them either goes from front to back, or within a bucket that fits a cache.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use luminate_model::series::write_canonical_bytes;
-use luminate_model::{SampleColumns, SeriesId, StringTable, TenantId};
+use luminate_model::TenantId;
+use luminate_model::columns::ColumnParts;
 use luminate_storage::BatchRecord;
 
-use super::draft::BlockDraft;
+use super::canonical::{CanonicalBytes, PrefixedStrings};
+use super::order::SortedStrings;
+
+/// Rows of a bucket, about.
+const BUCKET_ROWS: usize = 1_024;
+/// Most bits of a series' id that choose a bucket.
+const MOST_BUCKET_BITS: u32 = 12;
 
 /// A sample of the batch.
 #[derive(Debug, Clone, Copy)]
-struct Row {
-    series: u128,
+pub(super) struct Row {
+    pub(super) series: u128,
+    pub(super) timestamp: i64,
+    pub(super) value: f64,
     /// Its section, as an index into the batch's sections.
-    section: u32,
-    /// Its record, as an index into the batch.
-    record: u32,
-    /// Its place in the record.
-    sample: u32,
-    /// Where its dimension values begin in the record.
+    pub(super) section: u32,
+    /// Where its dimensions begin among those of all rows.
     dimensions: u32,
+    /// How many it has.
+    dimension_count: u32,
 }
 
-/// The sorted samples of a batch, which are handed out block by block.
-pub(super) struct BatchRows<'a> {
-    records: &'a [BatchRecord],
-    sections: Vec<(TenantId, Arc<str>, u16)>,
-    rows: Vec<Row>,
-    /// The first row that was not handed out.
-    next: usize,
-    /// For each record what its keys are in the draft that is being filled.
-    keys: Vec<Vec<Option<u32>>>,
-    /// For each record what its values are in the draft that is being filled.
-    values: Vec<Vec<KnownValue>>,
+impl Row {
+    pub(super) fn dimension_range(&self) -> Range<usize> {
+        let start = self.dimensions as usize;
+        start..start + self.dimension_count as usize
+    }
 }
 
-/// What a value of a record is in a draft, as a dimension of the key by which it was used last.
-#[derive(Debug, Clone, Copy)]
-struct KnownValue {
-    key: u32,
-    number: u32,
-}
+/// Tenant, metric and retention in days.
+pub(super) type SectionKey = (TenantId, Arc<str>, u16);
 
-impl KnownValue {
-    const NONE: Self = Self { key: u32::MAX, number: 0 };
+/// A sorted batch.
+pub(super) struct SortedBatch<'a> {
+    /// Ascending.
+    pub(super) sections: Vec<SectionKey>,
+    /// The samples in the order of blocks.
+    pub(super) rows: Vec<Row>,
+    /// The dimensions of all rows one after another: keys as indexes into `keys`, values as indexes into the key's.
+    pub(super) dimensions: Vec<(u32, u32)>,
+    /// The keys, each with its distinct values, ascending.
+    pub(super) keys: Vec<(Arc<str>, Vec<&'a str>)>,
 }
 
 /// The order of two values: by size, and every bit counts.
@@ -54,94 +63,181 @@ pub(super) fn value_order(value: f64) -> i64 {
     bits ^ (((bits >> 63) as u64) >> 1) as i64
 }
 
-impl<'a> BatchRows<'a> {
-    /// Sorts a batch.
-    pub(super) fn sorted(records: &'a [BatchRecord]) -> Self {
-        let (sections, section_of) = sections_of(records);
-        let mut rows = Vec::with_capacity(records.iter().map(|record| record.samples.len()).sum());
-        for (at, (record, sections)) in records.iter().zip(&section_of).enumerate() {
-            push_rows(&mut rows, &record.samples, at as u32, sections);
-        }
-        let mut sorted = Self { records, sections, rows, next: 0, keys: Vec::new(), values: Vec::new() };
-        sorted.sort();
-        sorted
+/// Sorts a batch.
+pub(super) fn sort_batch(records: &[BatchRecord]) -> SortedBatch<'_> {
+    let (sections, section_of) = sections_of(records);
+    let samples = records.iter().map(|record| record.samples.len()).sum();
+    let mut collector = Collector {
+        rows: Vec::with_capacity(samples),
+        dimensions: Vec::with_capacity(records.iter().map(|r| r.samples.parts().dimension_values.len()).sum()),
+        key_names: Vec::new(),
+        key_values: Vec::new(),
+        key_numbers: HashMap::default(),
+        canonical: CanonicalBytes::default(),
+    };
+    for (record, sections) in records.iter().zip(&section_of) {
+        collector.push_record(record, sections);
     }
+    let sorted: Vec<SortedStrings<'_>> =
+        collector.key_values.iter().map(|values| SortedStrings::sort(values)).collect();
+    for (key, value) in &mut collector.dimensions {
+        *value = sorted[*key as usize].places[*value as usize];
+    }
+    let (rows, dimensions) = sort_rows(&collector.rows, &collector.dimensions, sections.len());
+    let keys = collector.key_names.into_iter().zip(sorted.into_iter().map(|sorted| sorted.distinct)).collect();
+    SortedBatch { sections, rows, dimensions, keys }
+}
 
-    fn sort(&mut self) {
-        let (rows, records) = (&self.rows, self.records);
-        // What nearly always decides, small enough to be moved about.
-        let mut order: Vec<(u32, u64, u32)> =
-            rows.iter().enumerate().map(|(at, row)| (row.section, (row.series >> 64) as u64, at as u32)).collect();
-        let measured = |row: &Row| {
-            let parts = records[row.record as usize].samples.parts();
-            (parts.timestamps[row.sample as usize], value_order(parts.sample_values[row.sample as usize]))
-        };
-        order.sort_unstable_by(|a, b| {
-            (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| {
-                let (a, b) = (&rows[a.2 as usize], &rows[b.2 as usize]);
-                match a.series.cmp(&b.series) {
-                    Ordering::Equal => measured(a).cmp(&measured(b)),
-                    unequal => unequal,
+/// Rows and values in the order in which they come. A value has a number for each record that uses it: so none is looked
+/// up by its text.
+struct Collector<'a> {
+    rows: Vec<Row>,
+    dimensions: Vec<(u32, u32)>,
+    key_names: Vec<Arc<str>>,
+    /// For each key the text of each of its numbers.
+    key_values: Vec<Vec<&'a str>>,
+    key_numbers: HashMap<&'a str, u32, RandomState>,
+    canonical: CanonicalBytes,
+}
+
+/// The number that a value of a record has as a value of `key`.
+#[derive(Debug, Clone, Copy)]
+struct KnownValue {
+    key: u32,
+    number: u32,
+}
+
+impl<'a> Collector<'a> {
+    fn push_record(&mut self, record: &'a BatchRecord, sections: &[u32]) {
+        let parts = record.samples.parts();
+        let keys: Vec<u32> = parts.keys.iter().map(|key| self.key_number(key)).collect();
+        let key_bytes = PrefixedStrings::of(&parts.keys);
+        let value_bytes = PrefixedStrings::of(&parts.values);
+        let metric_bytes = PrefixedStrings::of(&parts.metrics);
+        let mut known = vec![KnownValue { key: u32::MAX, number: 0 }; parts.values.len()];
+        // Values that several keys have.
+        let mut known_elsewhere: HashMap<(u32, u32), u32, RandomState> = HashMap::default();
+        let mut next_value = 0;
+        for (sample, (metric, shape)) in parts.sample_metric.iter().zip(&parts.sample_shape).enumerate() {
+            let shape = record.samples.shape(*shape);
+            let values = &parts.dimension_values[next_value..next_value + shape.len()];
+            next_value += shape.len();
+            let dimensions = self.dimensions.len() as u32;
+            self.canonical.truncate(0);
+            self.canonical.push(&metric_bytes, *metric);
+            for (key_at, value) in shape.iter().zip(values) {
+                self.canonical.push(&key_bytes, *key_at);
+                self.canonical.push(&value_bytes, *value);
+                let key = keys[*key_at as usize];
+                let here = &mut known[*value as usize];
+                if here.key == u32::MAX {
+                    *here = KnownValue { key, number: push_value(&mut self.key_values, key, parts, *value) };
                 }
-            })
-        });
-        self.rows = order.into_iter().map(|(_, _, at)| self.rows[at as usize]).collect();
-    }
-
-    /// Appends the rows of the next block to an empty draft; false where none is left.
-    pub(super) fn fill(&mut self, draft: &mut BlockDraft, block_samples: u32) -> bool {
-        self.forget_numbers();
-        let mut before: Option<Row> = None;
-        while let Some(row) = self.rows.get(self.next).copied() {
-            let same_section = before.is_some_and(|before| before.section == row.section);
-            let same_series = same_section && before.is_some_and(|before| before.series == row.series);
-            let full = if same_series { draft.room(block_samples) == 0 } else { draft.is_full(block_samples) };
-            if full {
-                return true;
+                let number = if here.key == key {
+                    here.number
+                } else {
+                    let number = known_elsewhere.entry((key, *value));
+                    *number.or_insert_with(|| push_value(&mut self.key_values, key, parts, *value))
+                };
+                self.dimensions.push((key, number));
             }
-            if !same_section && let Some((tenant, metric, days)) = self.sections.get(row.section as usize) {
-                draft.begin_section(tenant.clone(), metric.clone(), *days);
-            }
-            if !same_series {
-                draft.begin_series(row.series);
-                self.push_dimensions(draft, row);
-            }
-            let parts = self.records[row.record as usize].samples.parts();
-            let sample = row.sample as usize;
-            draft.push_samples(&parts.timestamps[sample..=sample], &parts.sample_values[sample..=sample]);
-            before = Some(row);
-            self.next += 1;
+            self.rows.push(Row {
+                series: self.canonical.series_id(),
+                timestamp: parts.timestamps[sample],
+                value: parts.sample_values[sample],
+                section: sections[*metric as usize],
+                dimensions,
+                dimension_count: shape.len() as u32,
+            });
         }
-        before.is_some()
     }
 
-    fn forget_numbers(&mut self) {
-        let parts = || self.records.iter().map(|record| record.samples.parts());
-        self.keys = parts().map(|parts| vec![None; parts.keys.len()]).collect();
-        self.values = parts().map(|parts| vec![KnownValue::NONE; parts.values.len()]).collect();
-    }
-
-    fn push_dimensions(&mut self, draft: &mut BlockDraft, row: Row) {
-        let record = row.record as usize;
-        let samples = &self.records[record].samples;
-        let parts = samples.parts();
-        let shape = samples.shape(parts.sample_shape[row.sample as usize]);
-        let values = &parts.dimension_values[row.dimensions as usize..][..shape.len()];
-        for (key, value) in shape.iter().zip(values) {
-            let key_number = *self.keys[record][*key as usize]
-                .get_or_insert_with(|| draft.key_number(&Arc::from(parts.keys.get(*key).unwrap_or_default())));
-            let known = &mut self.values[record][*value as usize];
-            if known.key != key_number {
-                let number = draft.value_number(key_number, parts.values.get(*value).unwrap_or_default());
-                *known = KnownValue { key: key_number, number };
-            }
-            draft.push_dimension(key_number, known.number);
-        }
+    fn key_number(&mut self, name: &'a str) -> u32 {
+        let (names, values) = (&mut self.key_names, &mut self.key_values);
+        *self.key_numbers.entry(name).or_insert_with(|| {
+            names.push(Arc::from(name));
+            values.push(Vec::new());
+            values.len() as u32 - 1
+        })
     }
 }
 
+/// Gives a value of a record a number as a value of `key`.
+fn push_value<'a>(key_values: &mut [Vec<&'a str>], key: u32, parts: &'a ColumnParts, value: u32) -> u32 {
+    let values = &mut key_values[key as usize];
+    values.push(parts.values.get(value).unwrap_or_default());
+    values.len() as u32 - 1
+}
+
+/// Rows and their dimensions in the order of blocks.
+fn sort_rows(rows: &[Row], dimensions: &[(u32, u32)], sections: usize) -> (Vec<Row>, Vec<(u32, u32)>) {
+    let buckets = Buckets::of(rows, sections);
+    let mut scattered = vec![0_u32; rows.len()];
+    let mut places = buckets.starts.clone();
+    for (at, row) in rows.iter().enumerate() {
+        let place = &mut places[buckets.bucket(row)];
+        scattered[*place] = at as u32;
+        *place += 1;
+    }
+    let mut sorted = Vec::with_capacity(rows.len());
+    let mut sorted_dimensions = Vec::with_capacity(dimensions.len());
+    let mut bucket_rows: Vec<Row> = Vec::new();
+    let mut items: Vec<(u64, u32)> = Vec::new();
+    for bucket in buckets.starts.windows(2) {
+        // Fetches rows from far apart in a loop that does nothing else: so the processor fetches many at a time.
+        bucket_rows.clear();
+        bucket_rows.extend(scattered[bucket[0]..bucket[1]].iter().map(|at| rows[*at as usize]));
+        items.clear();
+        items.extend(bucket_rows.iter().enumerate().map(|(at, row)| ((row.series >> 64) as u64, at as u32)));
+        // Half of the id nearly always decides.
+        items.sort_unstable_by(|a, b| match a.0.cmp(&b.0) {
+            Ordering::Equal => compare_rows(&bucket_rows[a.1 as usize], &bucket_rows[b.1 as usize]),
+            unequal => unequal,
+        });
+        for (_, at) in &items {
+            let mut row = bucket_rows[*at as usize];
+            let range = row.dimension_range();
+            row.dimensions = sorted_dimensions.len() as u32;
+            sorted_dimensions.extend_from_slice(&dimensions[range]);
+            sorted.push(row);
+        }
+    }
+    (sorted, sorted_dimensions)
+}
+
+/// Rows parted by section and the first bits of the series' id: in the order of blocks, but for the order within a bucket.
+struct Buckets {
+    bits: u32,
+    /// For each bucket the number of rows before it, and at the end the number of all.
+    starts: Vec<usize>,
+}
+
+impl Buckets {
+    fn of(rows: &[Row], sections: usize) -> Self {
+        let bits = (rows.len() / BUCKET_ROWS / sections.max(1)).max(1).ilog2().min(MOST_BUCKET_BITS);
+        let mut buckets = Self { bits, starts: vec![0; (sections << bits) + 1] };
+        for row in rows {
+            let bucket = buckets.bucket(row);
+            buckets.starts[bucket + 1] += 1;
+        }
+        for bucket in 1..buckets.starts.len() {
+            buckets.starts[bucket] += buckets.starts[bucket - 1];
+        }
+        buckets
+    }
+
+    fn bucket(&self, row: &Row) -> usize {
+        let first_bits = (row.series >> 64) as u64 >> 1 >> (63 - self.bits);
+        ((row.section as usize) << self.bits) + first_bits as usize
+    }
+}
+
+fn compare_rows(a: &Row, b: &Row) -> Ordering {
+    (a.series, a.timestamp, value_order(a.value)).cmp(&(b.series, b.timestamp, value_order(b.value)))
+}
+
 /// The distinct sections of a batch, ascending, and for each record what its metrics are among them.
-fn sections_of(records: &[BatchRecord]) -> (Vec<(TenantId, Arc<str>, u16)>, Vec<Vec<u32>>) {
+fn sections_of(records: &[BatchRecord]) -> (Vec<SectionKey>, Vec<Vec<u32>>) {
     let mut keys: Vec<(&TenantId, &str, u16)> = Vec::new();
     for record in records {
         let parts = record.samples.parts();
@@ -150,70 +246,16 @@ fn sections_of(records: &[BatchRecord]) -> (Vec<(TenantId, Arc<str>, u16)>, Vec<
     }
     keys.sort_unstable();
     keys.dedup();
-    let place: HashMap<(&TenantId, &str, u16), u32> =
-        keys.iter().enumerate().map(|(at, key)| (*key, at as u32)).collect();
-    let of_records = records
-        .iter()
-        .map(|record| {
-            let parts = record.samples.parts();
-            let metrics = parts.metrics.iter().zip(&parts.retention_days);
-            metrics
-                .map(|(metric, days)| place.get(&(&record.tenant, metric, *days)).copied().unwrap_or_default())
-                .collect()
-        })
-        .collect();
+    let mut of_records = Vec::with_capacity(records.len());
+    for record in records {
+        let parts = record.samples.parts();
+        let metrics = parts.metrics.iter().zip(&parts.retention_days);
+        let place =
+            |(metric, days): (&str, &u16)| keys.partition_point(|key| *key < (&record.tenant, metric, *days)) as u32;
+        of_records.push(metrics.map(place).collect());
+    }
     let sections = keys.into_iter().map(|(tenant, metric, days)| (tenant.clone(), Arc::from(metric), days)).collect();
     (sections, of_records)
-}
-
-/// Appends the samples of a record.
-fn push_rows(rows: &mut Vec<Row>, samples: &SampleColumns, record: u32, sections: &[u32]) {
-    let parts = samples.parts();
-    let mut bytes = Vec::with_capacity(256);
-    let keys = PrefixedStrings::of(&parts.keys);
-    let values = PrefixedStrings::of(&parts.values);
-    let metrics = PrefixedStrings::of(&parts.metrics);
-    let mut dimensions = 0_u32;
-    for (sample, (metric, shape)) in parts.sample_metric.iter().zip(&parts.sample_shape).enumerate() {
-        let shape = samples.shape(*shape);
-        bytes.clear();
-        bytes.extend_from_slice(metrics.get(*metric));
-        for (key, value) in shape.iter().zip(&parts.dimension_values[dimensions as usize..]) {
-            bytes.extend_from_slice(keys.get(*key));
-            bytes.extend_from_slice(values.get(*value));
-        }
-        let section = sections.get(*metric as usize).copied().unwrap_or_default();
-        let series = SeriesId::of_canonical_bytes(&bytes).0;
-        rows.push(Row { series, section, record, sample: sample as u32, dimensions });
-        dimensions += shape.len() as u32;
-    }
-}
-
-/// The strings of a table as they stand in canonical bytes.
-pub(super) struct PrefixedStrings {
-    bytes: Vec<u8>,
-    ends: Vec<u32>,
-}
-
-impl PrefixedStrings {
-    pub(super) fn of(table: &StringTable) -> Self {
-        let mut prefixed = Self {
-            bytes: Vec::with_capacity(table.text_bytes() + 2 * table.len()),
-            ends: Vec::with_capacity(table.len() + 1),
-        };
-        prefixed.ends.push(0);
-        for string in table.iter() {
-            // The canonical bytes of a series without dimensions are its prefixed name.
-            write_canonical_bytes(&mut prefixed.bytes, string, []);
-            prefixed.ends.push(prefixed.bytes.len() as u32);
-        }
-        prefixed
-    }
-
-    pub(super) fn get(&self, string: u32) -> &[u8] {
-        let at = string as usize;
-        &self.bytes[self.ends[at] as usize..self.ends[at + 1] as usize]
-    }
 }
 
 #[cfg(test)]

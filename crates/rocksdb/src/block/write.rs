@@ -1,9 +1,10 @@
 //! A collected block as summary and pages.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::dictionary::{PageCompressor, encode_dictionary, sorted_order};
-use super::draft::{BlockDraft, KeyDraft};
+use super::dictionary::{PageCompressor, encode_dictionary};
+use super::draft::BlockDraft;
 use super::encode::EncodedBlock;
 use super::filter::{encode_filter, filter_hash};
 use super::index::{BlockIndex, INDEX_PAGE, KeyIndex, Layout, Strip};
@@ -38,8 +39,8 @@ impl BlockWriter {
         Self { compressor: PageCompressor::new(), layout }
     }
 
-    /// Encodes a draft, which must hold samples.
-    pub(super) fn write(&mut self, draft: &BlockDraft) -> EncodedBlock {
+    /// Encodes a draft, which must hold samples; `values` are the distinct ones of each of its keys, ascending.
+    pub(super) fn write(&mut self, draft: &BlockDraft, values: &[Vec<&str>]) -> EncodedBlock {
         let effort = match draft.kind {
             BlockKind::Arrival => Effort::Quick,
             BlockKind::Merged => Effort::Thorough,
@@ -53,7 +54,7 @@ impl BlockWriter {
         }
         let mut keys = Vec::new();
         let mut key_summaries = Vec::new();
-        for column in key_columns(draft) {
+        for column in key_columns(draft, values) {
             let (index, summary) = self.push_key(&mut pages, draft.kind, column, effort);
             keys.push(index);
             key_summaries.push(summary);
@@ -120,23 +121,23 @@ impl BlockWriter {
         column: KeyColumn<'_>,
         effort: Effort,
     ) -> (KeyIndex, KeySummary) {
-        let table = &column.draft.table;
+        let values = column.values;
         let references_page = pages.next();
         self.push_series_column(pages, &column.references, effort);
         let dictionary_page = pages.next();
         let (dictionary, dictionary_pages) =
-            encode_dictionary(table, &column.order, self.layout.dictionary_page_bytes, &mut self.compressor);
+            encode_dictionary(values, self.layout.dictionary_page_bytes, &mut self.compressor);
         dictionary_pages.into_iter().for_each(|page| pages.push(page));
         let filter_page = pages.next();
         // One page of dictionary answers by itself; arrival blocks go before a filter pays.
         if kind == BlockKind::Merged && dictionary.pages() > 1 {
-            let hashes: Vec<u64> = table.iter().map(filter_hash).collect();
+            let hashes: Vec<u64> = values.iter().map(|value| filter_hash(value)).collect();
             encode_filter(&hashes).into_iter().for_each(|page| pages.push(page));
         }
         let summary = KeySummary {
-            name: column.draft.name.clone(),
-            values: table.len() as u32,
-            text_bytes: table.text_bytes() as u64,
+            name: column.name.clone(),
+            values: values.len() as u32,
+            text_bytes: values.iter().map(|value| value.len() as u64).sum(),
             filter_page,
             filter_pages: pages.next() - filter_page,
         };
@@ -153,34 +154,27 @@ impl BlockWriter {
 
 /// A key of the block with its references.
 struct KeyColumn<'a> {
-    draft: &'a KeyDraft,
-    /// The order of its values.
-    order: Vec<u32>,
+    name: &'a Arc<str>,
+    values: &'a [&'a str],
     /// The sections that have the key, as [`KeyIndex::sections`].
     sections: Vec<(Range<u32>, u32)>,
-    /// For each series of these sections 0, or the place of its value in the order plus 1.
+    /// For each series of these sections 0, or the place of its value plus 1.
     references: Vec<u32>,
 }
 
-/// The keys of a draft in the order of their names.
-fn key_columns(draft: &BlockDraft) -> Vec<KeyColumn<'_>> {
-    let mut columns: Vec<KeyColumn<'_>> = draft
-        .keys
-        .iter()
-        .map(|key| {
-            let order = sorted_order(&key.table);
-            KeyColumn { draft: key, order, sections: Vec::new(), references: Vec::new() }
-        })
-        .collect();
-    // For each key and value its reference.
-    let reference_of: Vec<Vec<u32>> = columns.iter().map(|column| places(&column.order)).collect();
+/// The keys that occur in a draft, in the order of their names.
+fn key_columns<'a>(draft: &'a BlockDraft, values: &'a [Vec<&'a str>]) -> Vec<KeyColumn<'a>> {
+    let mut columns: Vec<KeyColumn<'_>> = Vec::with_capacity(draft.keys.len());
+    for (key, values) in draft.keys.iter().zip(values) {
+        columns.push(KeyColumn { name: &key.name, values, sections: Vec::new(), references: Vec::new() });
+    }
     // For each key where its references of the section at hand begin.
     let mut bases = vec![0_usize; columns.len()];
     for (at, section) in draft.sections.iter().enumerate() {
         let end = draft.sections.get(at + 1).map_or(draft.runs.len(), |next| next.first_series as usize);
         let series = section.first_series as usize..end;
         for key in &section.keys {
-            let Some(column) = columns.get_mut(*key as usize) else { continue };
+            let column = &mut columns[*key as usize];
             bases[*key as usize] = column.references.len();
             match column.sections.last_mut() {
                 Some((range, _)) if range.end == at as u32 => range.end += 1,
@@ -188,27 +182,18 @@ fn key_columns(draft: &BlockDraft) -> Vec<KeyColumn<'_>> {
             }
             column.references.resize(column.references.len() + series.len(), 0);
         }
-        let first_dimension = series.start.checked_sub(1).map_or(0, |before| draft.dimension_ends[before] as usize);
-        let mut dimension = first_dimension;
-        for (place, dimension_end) in draft.dimension_ends[series].iter().enumerate() {
-            for (key, value) in &draft.dimensions[dimension..*dimension_end as usize] {
-                let key = *key as usize;
-                columns[key].references[bases[key] + place] = reference_of[key][*value as usize];
+        let mut dimension = series.start.checked_sub(1).map_or(0, |before| draft.dimension_ends[before] as usize);
+        for (place, end) in draft.dimension_ends[series].iter().enumerate() {
+            for (key, value) in &draft.dimensions[dimension..*end as usize] {
+                let column = &mut columns[*key as usize];
+                column.references[bases[*key as usize] + place] = value + 1;
             }
-            dimension = *dimension_end as usize;
+            dimension = *end as usize;
         }
     }
-    columns.sort_by(|a, b| a.draft.name.cmp(&b.draft.name));
+    columns.retain(|column| !column.sections.is_empty());
+    columns.sort_by(|a, b| a.name.cmp(b.name));
     columns
-}
-
-/// For each element its place in an order, from 1.
-fn places(order: &[u32]) -> Vec<u32> {
-    let mut places = vec![0_u32; order.len()];
-    for (place, element) in order.iter().enumerate() {
-        places[*element as usize] = place as u32 + 1;
-    }
-    places
 }
 
 fn sections_of(draft: &BlockDraft) -> Vec<Section> {

@@ -1,0 +1,102 @@
+//! Canonical bytes of series, put together from strings of tables.
+
+use luminate_model::series::write_canonical_bytes;
+use luminate_model::{SeriesId, StringTable};
+
+/// Strings are copied in pieces of this size, which takes a few instructions where copying as many bytes as there are
+/// takes a call.
+const PIECE: usize = 32;
+
+/// The strings of a table as they stand in canonical bytes.
+pub(super) struct PrefixedStrings {
+    /// Ends with a piece that is never used.
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl PrefixedStrings {
+    pub(super) fn of(table: &StringTable) -> Self {
+        let mut bytes = Vec::with_capacity(table.text_bytes() + 2 * table.len() + PIECE);
+        let mut ends = Vec::with_capacity(table.len() + 1);
+        ends.push(0);
+        for string in table.iter() {
+            // The canonical bytes of a series without dimensions are its prefixed name.
+            write_canonical_bytes(&mut bytes, string, []);
+            ends.push(bytes.len() as u32);
+        }
+        bytes.resize(bytes.len() + PIECE, 0);
+        Self { bytes, ends }
+    }
+}
+
+/// The canonical bytes of one series after another.
+#[derive(Default)]
+pub(super) struct CanonicalBytes {
+    /// Only the first `len` bytes count.
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+impl CanonicalBytes {
+    /// How many bytes there are.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Keeps the first `len` bytes.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// Appends a string of a table.
+    pub(super) fn push(&mut self, table: &PrefixedStrings, string: u32) {
+        let at = string as usize;
+        let (start, end) = (table.ends[at] as usize, table.ends[at + 1] as usize);
+        let needed = self.len + (end - start) + PIECE;
+        if self.bytes.len() < needed {
+            self.bytes.resize(needed.next_power_of_two(), 0);
+        }
+        let (mut from, mut to) = (start, self.len);
+        while from < end {
+            self.bytes[to..to + PIECE].copy_from_slice(&table.bytes[from..from + PIECE]);
+            from += PIECE;
+            to += PIECE;
+        }
+        self.len += end - start;
+    }
+
+    /// The id of the series with these bytes.
+    pub(super) fn series_id(&self) -> u128 {
+        SeriesId::of_canonical_bytes(&self.bytes[..self.len]).0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn ids_are_those_of_the_model(
+            metric in ".{1,40}",
+            dimensions in prop::collection::btree_map(".{1,70}", ".{1,200}", 0..5),
+        ) {
+            let pairs = || dimensions.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+            let metrics = PrefixedStrings::of(&[&metric].into_iter().collect());
+            let keys = PrefixedStrings::of(&pairs().map(|(key, _)| key).collect());
+            let values = PrefixedStrings::of(&pairs().map(|(_, value)| value).collect());
+            let mut canonical = CanonicalBytes::default();
+            for _ in 0..2 {
+                canonical.truncate(0);
+                canonical.push(&metrics, 0);
+                for at in 0..dimensions.len() as u32 {
+                    canonical.push(&keys, at);
+                    canonical.push(&values, at);
+                }
+                prop_assert_eq!(canonical.series_id(), SeriesId::of(&metric, pairs()).0);
+            }
+        }
+    }
+}
