@@ -50,7 +50,7 @@ pub struct Validity {
     pub expires: SystemTime,
 }
 
-/// Verifies tokens; remembers the good ones for as long as they live, [`CACHED_TOKENS`] at most.
+/// Verifies tokens; remembers the good ones for as long as they live, 4,096 at most.
 pub struct Hs256Verifier {
     key: DecodingKey,
     validation: Validation,

@@ -110,12 +110,15 @@ fn read(path: &Path) -> Result<Option<Secret>, SecretFileError> {
     if mode & 0o077 != 0 {
         return Err(SecretFileError::ReadableByOthers { path: path.to_owned(), mode });
     }
+    let unusable = |reason| Err(SecretFileError::Unusable { path: path.to_owned(), reason });
     let mut text = String::new();
-    file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(failed)?;
+    file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return unusable(format!("it is larger than {MAX_FILE_BYTES} bytes"));
+    }
     let secret = Secret::new(text.trim());
     if secret.len() < MIN_SECRET_BYTES {
-        let reason = KeyError::SecretTooShort { size: secret.len() }.to_string();
-        return Err(SecretFileError::Unusable { path: path.to_owned(), reason });
+        return unusable(KeyError::SecretTooShort { size: secret.len() }.to_string());
     }
     Ok(Some(secret))
 }
@@ -232,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_or_binary_file_is_refused_and_left_alone() {
+    fn a_short_long_or_binary_file_is_refused_and_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(SECRET_FILE_NAME);
         write_synced(&path, "too short").unwrap();
@@ -240,6 +243,9 @@ mod tests {
         assert_eq!(error.code(), "secret_file_unusable");
         assert!(error.to_string().contains("9 bytes"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "too short\n");
+
+        fs::write(&path, "x".repeat(4097)).unwrap();
+        assert_eq!(load_or_create_secret(dir.path()).unwrap_err().code(), "secret_file_unusable");
 
         fs::write(&path, [0xff; 64]).unwrap();
         assert_eq!(load_or_create_secret(dir.path()).unwrap_err().code(), "secret_file_io");

@@ -373,6 +373,23 @@ async fn http2_is_served_and_drained() {
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_takes_its_request_with_it() {
+    let server = start(|_| {}).await;
+    let mut stream = server.connect().await;
+    send(&mut stream, "GET /wait HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    timeout(PATIENCE, server.handlers.arrived.notified()).await.unwrap();
+    let left = server.lifecycle.metrics().http_requests.with(["499", "/wait", "GET"]);
+    assert_eq!(left.get(), 0);
+    drop(stream);
+    let handler_is_dropped = async {
+        while left.get() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, handler_is_dropped).await.expect("the handler does not go on for nobody");
+}
+
+#[tokio::test]
 async fn open_connections_are_counted() {
     let server = start(|_| {}).await;
     let mut stream = server.connect().await;

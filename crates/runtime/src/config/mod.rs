@@ -14,7 +14,7 @@
 //! | [`size`], [`duration`], [`secret`] | [`ByteSize`], [`HumanDuration`], [`ConfigSecret`]: values as people write them |
 //! | [`error`] | [`ConfigError`] |
 //! | [`dump`] | the effective configuration as YAML or JSON, secrets redacted |
-//! | [`reference`] | the reference as Markdown, and `.env.example` |
+//! | [`mod@reference`] | the reference as Markdown, and `.env.example` |
 
 mod de;
 pub mod dump;

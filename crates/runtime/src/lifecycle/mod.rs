@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`phase`] | [`Phase`], [`StopStage`], [`StopSignal`], why a process stops |
 //! | [`supervisor`] | [`Lifecycle`]: supervised tasks and the ordered stop |
-//! | [`signals`] | SIGTERM and SIGINT |
+//! | `signals` | SIGTERM and SIGINT |
 //! | [`health`] | [`Health`]: dependencies and their states |
 //! | [`heartbeat`] | [`Heartbeat`]: loops that must turn |
 

@@ -2,7 +2,7 @@
 //!
 //! Not with `axum::serve`, which sets no deadline on anything: a client that sends half a header would keep its connection for
 //! ever. Here each connection has a watch over it (`activity`), each read and write goes through it (`stream`), and there
-//! are only so many connections (`MAX` in [`HttpConfig`]); further ones wait in the kernel's accept queue.
+//! are only so many connections (`maxConnections` of [`HttpConfig`]); further ones wait in the kernel's accept queue.
 
 mod activity;
 mod config;

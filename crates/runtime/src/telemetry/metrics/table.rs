@@ -237,9 +237,9 @@ metrics! {
     store_blocks: Gauge {
         name: "luminate_store_blocks", unit: "blocks", labels: [], of: &[Writer]
     }
-    /// Blocks that background merges have replaced.
-    store_blocks_merged: IntCounter {
-        name: "luminate_store_blocks_merged_total", unit: "blocks", labels: [], of: &[Writer]
+    /// Background merges of blocks.
+    store_merges: IntCounter {
+        name: "luminate_store_merges_total", unit: "merges", labels: [], of: &[Writer]
     }
     /// Syncs of the queue's log.
     queue_syncs: IntCounter {
