@@ -13,7 +13,8 @@ use rand::{Rng as _, SeedableRng as _};
 /// Batches of a fraction of a second, so that kills fall into stores and merges as well.
 const QUICK: &str = "
 writer:
-  batchAge: 100ms
+  batch:
+    maxAge: 100ms
 ";
 
 /// What became of the samples that were sent.

@@ -3,23 +3,27 @@
 use luminate_tests::{Client, Server};
 use serde_json::{Value, json};
 
+/// Stands in the values that tenant-b writes; a request never holds it, so an answer that does is a leak.
 const MARKER: &str = "only-b-may-see-this";
+
+/// Stands in the names and keys that tenant-b writes; requests name them, so answers may repeat them.
+const NAME_OF_B: &str = "of-b";
 
 /// Everything that a tenant can read: each with the body of its request, where it has one.
 fn everything(client: &Client) -> Vec<(String, Value)> {
     let all_time = json!({"start": 0, "end": 4_102_444_800_000_i64});
     let mut answers = Vec::new();
-    for metric in ["shared", MARKER] {
+    for metric in ["shared", NAME_OF_B] {
         for aggregation in ["count", "avg", "p50", "distinct", "first", "last"] {
             let body = json!({"queryType": "aggregate", "metricName": metric, "aggregation": aggregation,
-                "timeRange": all_time, "groupBy": ["owner", MARKER]});
+                "timeRange": all_time, "groupBy": ["owner", NAME_OF_B]});
             answers.push((body.to_string(), client.query(None, &body)));
         }
         let body = json!({"queryType": "raw", "metricName": metric, "timeRange": all_time, "limit": 100});
         answers.push((body.to_string(), client.query(None, &body)));
         for path in [
             "/api/v1/dimensions".to_owned(),
-            format!("/api/v1/dimensions/{MARKER}/values"),
+            format!("/api/v1/dimensions/{NAME_OF_B}/values"),
             "/api/v1/dimensions/owner/values".to_owned(),
         ] {
             for path in [path.clone(), format!("{path}?metric={metric}")] {
@@ -52,14 +56,16 @@ fn a_tenant_sees_its_own_samples_and_no_others() {
     let server = Server::start();
     let (a, b) = (server.client("tenant-a"), server.client("tenant-b"));
     let of_a = json!({"metrics": [sample("shared", "owner-a", Value::Null)]});
-    let of_b =
-        json!({"metrics": [sample("shared", MARKER, json!({MARKER: MARKER})), sample(MARKER, MARKER, Value::Null)]});
+    let of_b = json!({"metrics": [sample("shared", MARKER, json!({NAME_OF_B: MARKER})), sample(NAME_OF_B, MARKER, Value::Null)]});
     // Both in one batch and so in one block, where only a condition keeps them apart.
     let (receipt_a, receipt_b) = (a.write_all(&of_a), b.write_all(&of_b));
     assert_eq!((a.count(Some(&receipt_a), "shared"), b.count(Some(&receipt_b), "shared")), (1, 1));
     if let Some(leak) = sees(&a, MARKER) {
-        // The request repeats the marker where it asks for it; an answer must not.
         panic!("tenant-a sees what tenant-b wrote: {leak}");
+    }
+    for path in ["/api/v1/metrics", "/api/v1/dimensions"] {
+        assert!(!a.get(path).json().to_string().contains(NAME_OF_B), "tenant-a sees a name of tenant-b: {path}");
+        assert!(b.get(path).json().to_string().contains(NAME_OF_B), "tenant-b must see its own names: {path}");
     }
     assert!(sees(&b, MARKER).is_some(), "tenant-b must see its own samples, or this test proves nothing");
     assert!(sees(&a, "owner-a").is_some() && sees(&b, "owner-a").is_none());

@@ -14,7 +14,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("luminate-schemas", &["luminate-model"]),
     ("luminate-query", &["luminate-model", "luminate-storage"]),
     ("luminate-runtime", &["luminate-model", "luminate-auth"]),
-    ("luminate-rocksdb", &["luminate-model", "luminate-queue", "luminate-storage", "luminate-schemas"]),
+    (
+        "luminate-rocksdb",
+        &["luminate-model", "luminate-runtime", "luminate-queue", "luminate-storage", "luminate-schemas"],
+    ),
     (
         "luminate-ingest-gateway",
         &["luminate-model", "luminate-auth", "luminate-runtime", "luminate-queue", "luminate-schemas"],

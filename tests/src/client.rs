@@ -102,20 +102,30 @@ impl Client {
         answer["results"][0]["value"].as_f64().unwrap_or_default() as u64
     }
 
+    /// All samples of `metric` in all time, by pages.
+    pub fn raw(&self, receipt: Option<&str>, metric: &str) -> Vec<Value> {
+        let mut body = json!({
+            "queryType": "raw", "metricName": metric, "limit": 10_000,
+            "timeRange": {"start": 0, "end": 4_102_444_800_000_i64},
+        });
+        let mut samples = Vec::new();
+        loop {
+            let mut answer = self.query(receipt, &body);
+            let page = answer["samples"].as_array_mut().expect("samples");
+            samples.append(page);
+            if answer["cursor"].is_null() {
+                return samples;
+            }
+            body["cursor"] = answer["cursor"].take();
+        }
+    }
+
     /// How often each value of dimension `key` occurs among the samples of `metric`.
     pub fn count_by(&self, receipt: Option<&str>, metric: &str, key: &str) -> BTreeMap<String, u64> {
-        let body = json!({
-            "queryType": "aggregate", "metricName": metric, "aggregation": "count", "groupBy": [key],
-            "timeRange": {"start": 0, "end": 4_102_444_800_000_i64}, "limit": 1_000_000,
-        });
-        let answer = self.query(receipt, &body);
-        assert_ne!(answer["truncated"], true, "the answer is not whole");
-        let results = answer["results"].as_array().expect("results").iter();
-        results
-            .map(|row| {
-                let name = row["group"][key].as_str().unwrap_or_default().to_owned();
-                (name, row["value"].as_f64().expect("a count") as u64)
-            })
-            .collect()
+        let mut counts = BTreeMap::new();
+        for sample in self.raw(receipt, metric) {
+            *counts.entry(sample["dimensions"][key].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+        }
+        counts
     }
 }
