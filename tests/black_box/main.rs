@@ -4,7 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod crash;
+mod hostile_bodies;
+mod hostile_connections;
+mod hostile_queries;
+mod hostile_tokens;
 mod idempotency;
 mod isolation;
+mod retention;
+mod shutdown;
 mod sync;
 mod workspace;

@@ -5,14 +5,28 @@
 //! | [`server`] | [`Server`]: the real binary on a free port, in a temporary folder |
 //! | [`client`] | [`Client`]: one tenant's view of a server |
 //! | [`samples`] | samples to write, made from a seed |
+//! | [`raw`] | [`RawConnection`]: a client that breaks the rules |
+//! | [`tokens`] | tokens made by hand |
+//! | [`problem`] | what every error of the API must be like |
+//! | [`process`] | what the kernel knows of a process |
+//! | [`files`] | what lies in a server's folder |
+//! | [`small_disk`] | [`SmallDisk`]: a disk that is soon full |
 //! | [`wait`] | waiting on conditions |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 pub mod client;
+pub mod files;
+pub mod problem;
+pub mod process;
+pub mod raw;
 pub mod samples;
 pub mod server;
+pub mod small_disk;
+pub mod tokens;
 pub mod wait;
 
 pub use client::{Answer, Client};
+pub use raw::{Outcome, RawConnection};
 pub use server::{Server, ServerOptions};
+pub use small_disk::SmallDisk;

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -74,11 +75,16 @@ impl Server {
 
     /// Starts a server and waits until it is ready.
     pub fn start_with(options: ServerOptions) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let data = options.data.clone().unwrap_or_else(|| folder.path().join("data"));
-        let mut server = Self { child: None, options, folder, data, url: String::new(), starts: 0 };
+        let mut server = Self::prepare(options);
         server.start_again();
         server
+    }
+
+    /// Prepares a server and starts nothing: for starts that shall fail.
+    pub fn prepare(options: ServerOptions) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let data = options.data.clone().unwrap_or_else(|| folder.path().join("data"));
+        Self { child: None, options, folder, data, url: String::new(), starts: 0 }
     }
 
     /// Starts the ended server again on the same data and waits until it is ready.
@@ -106,6 +112,10 @@ impl Server {
             let file = self.folder.path().join("luminate.yaml");
             fs::write(&file, &self.options.config).expect("the configuration is written");
             command.arg("--config").arg(file);
+        }
+        // What is set where the tests run says nothing to the server.
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LUMINATE_")) {
+            command.env_remove(name);
         }
         command.env("JWT_SECRET", SECRET).env("LUMINATE_LOG", "info");
         command.envs(self.options.environment.iter().cloned());
@@ -191,6 +201,21 @@ impl Server {
     pub fn wait_end(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("the server runs");
         wait::until("the server ends", || child.try_wait().expect("wait"))
+    }
+
+    /// Waits until the process has ended by itself, but not for ever.
+    pub fn try_wait_end(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let began = Instant::now();
+        let child = self.child.as_mut().expect("the server runs");
+        let status = loop {
+            match child.try_wait().expect("wait") {
+                Some(status) => break status,
+                None if began.elapsed() > patience => return None,
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        self.child = None;
+        Some(status)
     }
 
     /// A number of the metrics that the server exports: the sum over all series of `name` whose labels hold `label`.

@@ -1,0 +1,37 @@
+//! What lies in a folder of a server.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// Every file below `folder`. Files that vanish meanwhile are left out, as a running server's do.
+pub fn all(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(_) => files.push(entry.path()),
+                Err(_) => {}
+            }
+        }
+    }
+    files
+}
+
+/// The files below `folder` that hold `text` somewhere.
+pub fn holding(folder: &Path, text: &str) -> Vec<PathBuf> {
+    let needle = text.as_bytes();
+    let holds = |path: &PathBuf| {
+        let bytes = fs::read(path).unwrap_or_default();
+        bytes.windows(needle.len()).any(|window| window == needle)
+    };
+    all(folder).into_iter().filter(holds).collect()
+}
+
+/// Bytes that the files below `folder` occupy on disk.
+pub fn occupied(folder: &Path) -> u64 {
+    // `st_blocks` counts in 512 bytes, whatever the file system's own blocks are.
+    all(folder).iter().filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.blocks() * 512).sum()
+}
