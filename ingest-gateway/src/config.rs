@@ -10,6 +10,8 @@ use luminate_runtime::config::{ByteSize, HumanDuration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::decompress::largest_request_bytes;
+
 /// What write requests may be, and how they are spread.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
@@ -161,6 +163,18 @@ impl GatewayConfig {
         Ok(())
     }
 
+    /// Checks that the largest body fits into the memory that the process gives to requests.
+    ///
+    /// # Errors
+    /// [`InvalidGatewayConfig`] where it could never be taken.
+    pub fn check_budget(&self, budget_bytes: u64) -> Result<(), InvalidGatewayConfig> {
+        let needed = largest_request_bytes(self.max_body_bytes.get(), self.max_decompressed_bytes.get());
+        ensure(needed <= budget_bytes, "maxDecompressedBytes", || {
+            let budget = ByteSize::bytes(budget_bytes);
+            format!("the largest body would need {needed} bytes of memory, and requests may hold {budget} in all")
+        })
+    }
+
     /// The limits of samples, as the judge of samples wants them.
     #[must_use]
     pub fn sample_limits(&self) -> SampleLimits {
@@ -204,13 +218,16 @@ mod tests {
     fn defaults_are_valid_and_within_the_record_format() {
         let config = GatewayConfig::default();
         config.check().unwrap();
+        config.check_budget(256 << 20).unwrap();
+        assert_eq!(config.check_budget(100 << 20).unwrap_err().key, "maxDecompressedBytes");
         assert_eq!(config.sample_limits().future_ms, Some(3_600_000));
         assert_eq!(config.sample_limits().oldest_age_ms, None);
     }
 
     #[test]
     fn a_value_beyond_the_record_format_is_named() {
-        let spoilt: [(&str, fn(&mut GatewayConfig)); 10] = [
+        type Spoil = fn(&mut GatewayConfig);
+        let spoilt: [(&str, Spoil); 10] = [
             ("samples.maxNameBytes", |c| c.samples.max_name_bytes = at_least_one(1025)),
             ("samples.maxDimensionKeyBytes", |c| c.samples.max_dimension_key_bytes = at_least_one(1025)),
             ("samples.maxDimensionValueBytes", |c| c.samples.max_dimension_value_bytes = at_least_one(65_537)),

@@ -19,6 +19,13 @@ const MIN_BUFFER: usize = 16 << 10;
 /// allocated before a byte is decompressed.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
+/// The most that one request takes from the memory budget: its body as sent, the same decompressed through the largest window,
+/// and the records that are made of it, which are smaller than it.
+#[must_use]
+pub(crate) fn largest_request_bytes(max_body_bytes: u64, max_decompressed_bytes: u64) -> u64 {
+    max_body_bytes.saturating_add(max_decompressed_bytes.saturating_mul(2)).saturating_add((1 << ZSTD_WINDOW_LOG) + 1)
+}
+
 /// Why a body cannot be decompressed.
 #[derive(Debug, thiserror::Error)]
 pub enum DecompressError {

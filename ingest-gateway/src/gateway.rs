@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::{GatewayConfig, InvalidGatewayConfig};
 use crate::limit::WriteLimits;
+use crate::validate::Retentions;
 use crate::write::write;
 
 /// The path of write requests.
@@ -55,7 +56,7 @@ pub(crate) struct GatewayState {
     pub(crate) body_limits: BodyLimits,
     pub(crate) limits: WriteLimits,
     pub(crate) producer: Arc<dyn Producer>,
-    pub(crate) retention: Arc<RetentionRules>,
+    pub(crate) retention: Retentions,
     pub(crate) budget: MemoryBudget,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
@@ -68,8 +69,12 @@ pub(crate) struct GatewayState {
 ///
 /// # Errors
 /// [`InvalidGatewayConfig`] names the key whose value makes no sense.
+///
+/// # Panics
+/// Outside of a tokio runtime: it starts a task.
 pub fn build(config: GatewayConfig, parts: GatewayParts) -> Result<Router, InvalidGatewayConfig> {
     config.check()?;
+    config.check_budget(parts.budget.limit())?;
     let metrics = parts.lifecycle.metrics().clone();
     let limits = WriteLimits::new(&config, &metrics);
     limits.spawn_upkeep(&parts.lifecycle);
@@ -78,7 +83,7 @@ pub fn build(config: GatewayConfig, parts: GatewayParts) -> Result<Router, Inval
         body_limits: BodyLimits { max_bytes: config.max_body_bytes.get(), deadline: parts.body_timeout },
         limits,
         producer: parts.producer,
-        retention: parts.retention,
+        retention: Retentions::new(&parts.retention),
         budget: parts.budget,
         clock: parts.clock,
         metrics: metrics.clone(),

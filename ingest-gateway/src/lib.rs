@@ -12,7 +12,8 @@
 //! | publish | [`mod@publish`] | the records become durable |
 //!
 //! [`intake`] runs decode, validate and route in one pass. [`rejects`] counts what was wrong, [`answer`] says so, [`problems`]
-//! lists the errors of whole requests. [`gateway`] puts everything together, from its section of the configuration ([`config`]).
+//! lists the errors of whole requests. [`gateway`] puts everything together, from its section of the configuration ([`config`]);
+//! [`mod@openapi`] describes its routes.
 
 pub mod answer;
 pub mod authenticate;
@@ -23,6 +24,7 @@ pub mod gateway;
 pub mod head;
 pub mod intake;
 pub mod limit;
+pub mod openapi;
 pub mod problems;
 pub mod publish;
 pub mod rejects;
@@ -32,3 +34,15 @@ pub mod write;
 
 pub use config::{GatewayConfig, InvalidGatewayConfig};
 pub use gateway::{Clock, GatewayParts, build, system_clock};
+pub use openapi::openapi;
+
+/// Property tests that try the same values on every run.
+#[cfg(test)]
+fn seeded_proptest(cases: u32) -> proptest::test_runner::Config {
+    proptest::test_runner::Config {
+        cases,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(7),
+        failure_persistence: None,
+        ..proptest::test_runner::Config::default()
+    }
+}

@@ -49,13 +49,14 @@ pub async fn publish(
     let PublishRequest { routed, idempotency, deadline } = request;
     let samples: u64 = routed.parts.iter().map(|part| part.indexes.len() as u64).sum();
     let records = routed.parts.iter().map(|part| record(tenant, part, routed.total_parts, idempotency)).collect();
+    let in_doubt = InDoubt { samples, metrics };
     let began = Instant::now();
     let Ok(results) = timeout(deadline, producer.publish(records)).await else {
-        metrics.samples_unknown.inc_by(samples);
         tracing::warn!(tenant = %tenant, samples, "the queue did not answer in time");
         let detail = format!("the queue had not answered after {} s", deadline.as_secs_f64());
         return Err(Problem::new(&problems::QUEUE_OUTCOME_UNKNOWN).detail(detail).retry_after(RETRY_AFTER));
     };
+    in_doubt.resolve();
     metrics.publish_duration.observe(began.elapsed().as_secs_f64());
 
     let mut published = Published::default();
@@ -74,6 +75,26 @@ pub async fn publish(
     }
     failure.problem(tenant, metrics, published.samples)?;
     Ok(published)
+}
+
+/// Samples that were given to the queue, which has not answered. Where nobody waits for its answer any more, because it takes too
+/// long or the client has gone, they count as unknown.
+struct InDoubt<'m> {
+    samples: u64,
+    metrics: &'m Metrics,
+}
+
+impl InDoubt<'_> {
+    /// The queue has answered.
+    fn resolve(mut self) {
+        self.samples = 0;
+    }
+}
+
+impl Drop for InDoubt<'_> {
+    fn drop(&mut self) {
+        self.metrics.samples_unknown.inc_by(self.samples);
+    }
 }
 
 /// What is to be published, and how long that may take.
@@ -128,7 +149,13 @@ impl Failure {
         let Some(worst) = self.worst else { return Ok(()) };
         let unknown_samples = self.unknown_samples + durable_samples;
         metrics.samples_unknown.inc_by(unknown_samples);
-        tracing::warn!(tenant = %tenant, code = worst.code(), error = %worst, unknown_samples, "records were not acknowledged");
+        match worst {
+            PublishError::Unknown { .. } => {
+                tracing::warn!(tenant = %tenant, error = %worst, unknown_samples, "records were not acknowledged");
+            }
+            // Health and metrics say so already, and a client that repeats would fill the log.
+            _ => tracing::debug!(tenant = %tenant, error = %worst, unknown_samples, "records were not acknowledged"),
+        }
         let kind = problems::of_publish_error(&worst).unwrap_or(&problems::QUEUE_UNAVAILABLE);
         let retry_after = match worst {
             PublishError::Full { retry_after } => retry_after,

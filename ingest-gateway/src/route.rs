@@ -138,3 +138,7 @@ impl Splitter {
         self.range_samples = 0;
     }
 }
+
+#[cfg(test)]
+#[path = "route_tests.rs"]
+mod tests;

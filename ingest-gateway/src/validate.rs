@@ -1,7 +1,10 @@
 //! Validate: whether a sample that was decoded is stored. Decided here once, with the gateway's clock, and nowhere again.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use luminate_model::validation::SampleLimits;
-use luminate_model::{Reject, TenantRetention};
+use luminate_model::{Reject, RetentionRules, TenantId, TenantRetention};
 
 use crate::decode::DecodedSample;
 
@@ -11,7 +14,7 @@ pub struct Validator {
     /// What makes a sample valid.
     pub limits: SampleLimits,
     /// How long the tenant keeps its metrics.
-    pub retention: TenantRetention,
+    pub retention: Arc<TenantRetention>,
     /// When the request came, in ms since 1970.
     pub now: i64,
 }
@@ -47,5 +50,48 @@ impl<'s, 'b> ValidSample<'s, 'b> {
     #[must_use]
     pub fn retention_days(&self) -> u16 {
         self.retention_days
+    }
+}
+
+/// The retention of every tenant, to be shared by the requests that need it.
+#[derive(Debug)]
+pub struct Retentions {
+    tenants: HashMap<TenantId, Arc<TenantRetention>>,
+    default: Arc<TenantRetention>,
+}
+
+impl Retentions {
+    /// The retention as set.
+    #[must_use]
+    pub fn new(rules: &RetentionRules) -> Self {
+        let share = |(tenant, retention): (&TenantId, &TenantRetention)| (tenant.clone(), Arc::new(retention.clone()));
+        let default = TenantRetention { default_days: rules.default_days, ..TenantRetention::default() };
+        Self { tenants: rules.tenants.iter().map(share).collect(), default: Arc::new(default) }
+    }
+
+    /// What holds for one tenant.
+    #[must_use]
+    pub fn of(&self, tenant: &TenantId) -> Arc<TenantRetention> {
+        Arc::clone(self.tenants.get(tenant).unwrap_or(&self.default))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::disallowed_methods)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retentions_are_those_of_the_rules() {
+        let (named, other) = (TenantId::parse("named").unwrap(), TenantId::parse("other").unwrap());
+        let metrics = [("short".to_owned(), 2)].into();
+        let rules = RetentionRules {
+            default_days: 9,
+            tenants: [(named.clone(), TenantRetention { default_days: 5, metrics })].into(),
+        };
+        let retentions = Retentions::new(&rules);
+        for tenant in [named, other] {
+            assert_eq!(*retentions.of(&tenant), rules.of(&tenant));
+        }
     }
 }

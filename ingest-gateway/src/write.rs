@@ -14,7 +14,7 @@ use crate::decompress::decompress;
 use crate::gateway::{Gateway, GatewayState};
 use crate::head::{BodyEncoding, RequestHead};
 use crate::intake::{Intake, Taker};
-use crate::publish::{Idempotency, PublishRequest, publish};
+use crate::publish::{Idempotency, PublishRequest, Published, publish};
 use crate::validate::Validator;
 
 /// Bodies of more bytes than this are decoded on a thread of their own, so that the event loop turns.
@@ -24,6 +24,28 @@ const INLINE_BYTES: usize = 256 << 10;
 const INLINE_COMPRESSED_BYTES: usize = 16 << 10;
 
 /// Takes a write request: authenticate, limit, decode, validate, route, publish.
+#[utoipa::path(
+    post, path = "/api/v1/write", operation_id = "write", tag = "write",
+    summary = "Write samples",
+    description = "Valid samples are stored, invalid ones are named by index. 202 means that the accepted samples are durable.",
+    params(crate::openapi::WriteHeaders),
+    request_body(
+        description = "JSON in UTF-8: one document, or one metric a line.",
+        content((crate::openapi::WriteBody = "application/json"), (crate::openapi::MetricBody = "application/x-ndjson")),
+    ),
+    responses(
+        (status = 202, description = "Samples are durable; those named in `errors` are not", body = crate::openapi::WriteAnswerBody),
+        (status = 400, description = "Nothing is valid, or the body or the idempotency key cannot be read", body = crate::openapi::WriteProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid token", body = crate::openapi::WriteProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks the scope `write`", body = crate::openapi::WriteProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not arrive in time", body = crate::openapi::WriteProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large, as sent or decompressed, or has too many samples", body = crate::openapi::WriteProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "The content type or encoding is not supported", body = crate::openapi::WriteProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "The tenant is over its rate limit", body = crate::openapi::WriteProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "A fault of ours", body = crate::openapi::WriteProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The queue is full, away or did not answer in time, or the server is overloaded: try again after `Retry-After` seconds", body = crate::openapi::WriteProblemBody, content_type = "application/problem+json"),
+    ),
+)]
 pub(crate) async fn write(
     State(gateway): State<Gateway>,
     Authenticated(access): Writer,
@@ -39,8 +61,13 @@ pub(crate) async fn write(
     let DecodedBody { mut intake, idempotency, permit } = decode(&gateway, tenant, head, body).await?;
     state.limits.samples(tenant, intake.samples)?;
 
-    let request = PublishRequest { routed: intake.routed, idempotency, deadline: state.config.publish_timeout.get() };
-    let published = publish(state.producer.as_ref(), &state.metrics, tenant, request, &mut intake.rejects).await;
+    let published = if intake.routed.parts.is_empty() {
+        Ok(Published::default())
+    } else {
+        let deadline = state.config.publish_timeout.get();
+        let request = PublishRequest { routed: std::mem::take(&mut intake.routed), idempotency, deadline };
+        publish(state.producer.as_ref(), &state.metrics, tenant, request, &mut intake.rejects).await
+    };
     drop(permit);
 
     for (code, count) in intake.rejects.counts() {

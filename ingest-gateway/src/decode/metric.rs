@@ -1,6 +1,7 @@
 //! One metric in JSON: `{"name": "...", "timestamp": 1735603200000, "value": 1.5, "dimensions": {"key": "value"}}`.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use luminate_model::validation::excerpt;
 use luminate_model::{Reject, RejectCode};
@@ -60,7 +61,7 @@ impl<'b> MetricReader<'_, 'b> {
 
     fn member(&mut self, key: JsonString<'b>) -> Result<(), SyntaxError> {
         let Ok(key) = key.text() else {
-            self.reject(RejectCode::UnknownField, "a field's name holds half of a surrogate pair");
+            self.reject(RejectCode::UnknownField, format_args!("a field's name holds half of a surrogate pair"));
             return self.skip();
         };
         let seen = match key.as_ref() {
@@ -69,12 +70,12 @@ impl<'b> MetricReader<'_, 'b> {
             "value" => &mut self.seen.value,
             "dimensions" => &mut self.seen.dimensions,
             _ => {
-                self.reject(RejectCode::UnknownField, format!("{:?} is no field of a metric", excerpt(&key)));
+                self.reject(RejectCode::UnknownField, format_args!("{:?} is no field of a metric", excerpt(&key)));
                 return self.skip();
             }
         };
         if std::mem::replace(seen, true) {
-            self.reject(RejectCode::DuplicateKey, format!("the field {key:?} is given twice"));
+            self.reject(RejectCode::DuplicateKey, format_args!("the field {key:?} is given twice"));
             return self.skip();
         }
         match key.as_ref() {
@@ -91,7 +92,9 @@ impl<'b> MetricReader<'_, 'b> {
         }
         match self.scanner.string()?.text() {
             Ok(name) => self.sample.name = name,
-            Err(LoneSurrogate) => self.reject(RejectCode::InvalidName, "name holds half of a surrogate pair"),
+            Err(LoneSurrogate) => {
+                self.reject(RejectCode::InvalidName, format_args!("name holds half of a surrogate pair"))
+            }
         }
         Ok(())
     }
@@ -104,8 +107,10 @@ impl<'b> MetricReader<'_, 'b> {
         match number.text.parse() {
             Ok(timestamp) if number.is_integer => self.sample.timestamp = timestamp,
             _ => {
-                let detail = format!("timestamp must be an integer of ms since 1970, got {}", excerpt(number.text));
-                self.reject(RejectCode::InvalidTimestamp, detail);
+                self.reject(
+                    RejectCode::InvalidTimestamp,
+                    format_args!("timestamp must be an integer of ms since 1970, got {}", excerpt(number.text)),
+                );
             }
         }
         Ok(())
@@ -119,8 +124,10 @@ impl<'b> MetricReader<'_, 'b> {
         match number.text.parse::<f64>() {
             Ok(value) if value.is_finite() => self.sample.value = value,
             _ => {
-                let detail = format!("value does not fit a 64-bit float, got {}", excerpt(number.text));
-                self.reject(RejectCode::ValueNotFinite, detail);
+                self.reject(
+                    RejectCode::ValueNotFinite,
+                    format_args!("value does not fit a 64-bit float, got {}", excerpt(number.text)),
+                );
             }
         }
         Ok(())
@@ -164,8 +171,10 @@ impl<'b> MetricReader<'_, 'b> {
         let kind = self.scanner.skip_value()?;
         match key.text() {
             Ok(key) => {
-                let detail = format!("the value of dimension {:?} must be a string, got {kind}", excerpt(&key));
-                self.reject(RejectCode::InvalidDimensions, detail);
+                self.reject(
+                    RejectCode::InvalidDimensions,
+                    format_args!("the value of dimension {:?} must be a string, got {kind}", excerpt(&key)),
+                );
             }
             Err(LoneSurrogate) => self.reject_dimension_key(),
         }
@@ -175,21 +184,28 @@ impl<'b> MetricReader<'_, 'b> {
     #[cold]
     fn unusual_dimension(&mut self, key: JsonString<'b>, value: JsonString<'b>) {
         if self.sample.dimensions.len() >= MAX_DECODED_DIMENSIONS {
-            let detail = format!("more than {MAX_DECODED_DIMENSIONS} keys of dimensions, empty values included");
-            return self.reject(RejectCode::TooManyDimensions, detail);
+            return self.reject(
+                RejectCode::TooManyDimensions,
+                format_args!("more than {MAX_DECODED_DIMENSIONS} keys of dimensions, empty values included"),
+            );
         }
         match (key.text(), value.text()) {
             (Ok(key), Ok(value)) => self.sample.dimensions.push((key, value)),
             (Ok(key), Err(LoneSurrogate)) => {
-                let detail = format!("the value of dimension {:?} holds half of a surrogate pair", excerpt(&key));
-                self.reject(RejectCode::InvalidDimensions, detail);
+                self.reject(
+                    RejectCode::InvalidDimensions,
+                    format_args!("the value of dimension {:?} holds half of a surrogate pair", excerpt(&key)),
+                );
             }
             (Err(LoneSurrogate), _) => self.reject_dimension_key(),
         }
     }
 
     fn reject_dimension_key(&mut self) {
-        self.reject(RejectCode::InvalidDimensionKey, "a key of dimensions holds half of a surrogate pair");
+        self.reject(
+            RejectCode::InvalidDimensionKey,
+            format_args!("a key of dimensions holds half of a surrogate pair"),
+        );
     }
 
     fn is_number_next(&mut self) -> bool {
@@ -203,15 +219,15 @@ impl<'b> MetricReader<'_, 'b> {
     /// Reads over a value of the wrong type.
     fn wrong_type(&mut self, code: RejectCode, expected: &str) -> Result<(), SyntaxError> {
         let kind = self.scanner.skip_value()?;
-        self.reject(code, format!("{expected}, got {kind}"));
+        self.reject(code, format_args!("{expected}, got {kind}"));
         Ok(())
     }
 
-    /// Remembers the first fault.
+    /// Remembers the first fault; the sentence about it is made for that one alone.
     #[cold]
-    fn reject(&mut self, code: RejectCode, detail: impl Into<String>) {
+    fn reject(&mut self, code: RejectCode, detail: fmt::Arguments<'_>) {
         if self.fault.is_none() {
-            self.fault = Some(Reject::new(code, detail));
+            self.fault = Some(Reject::new(code, detail.to_string()));
         }
     }
 

@@ -103,3 +103,6 @@ impl RequestFault {
         Self::MalformedJson { fault, at, line, column }
     }
 }
+
+#[cfg(test)]
+mod tests;

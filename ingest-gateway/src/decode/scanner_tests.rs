@@ -101,6 +101,8 @@ fn library_takes(text: &str) -> bool {
 }
 
 proptest! {
+    #![proptest_config(crate::seeded_proptest(256))]
+
     #[test]
     fn judges_as_the_library_does(text in json_text(), at in any::<prop::sample::Index>(), spoil in "[\\PC\\\\\"\\[\\]{}:,0-9eE.+-]{0,2}") {
         prop_assert_eq!(skip(&text), Ok(()));

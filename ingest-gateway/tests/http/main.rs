@@ -6,5 +6,6 @@ mod answers;
 mod bodies;
 mod fixture;
 mod idempotency;
+mod openapi;
 mod queue_failures;
 mod rejects;

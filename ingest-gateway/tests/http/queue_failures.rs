@@ -1,11 +1,23 @@
 //! What a client is told when the queue does not take its records.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+
 use luminate_ingest_gateway::GatewayConfig;
 use luminate_model::RetentionRules;
 use luminate_queue::memory::{MemoryQueueConfig, PublishFault};
 use luminate_runtime::config::HumanDuration;
 
-use crate::fixture::{Fixture, NOW, metric, metrics};
+use tower::ServiceExt as _;
+
+use crate::fixture::{Fixture, NOW, metric, metrics, post};
+
+/// Turns a future once, and the event loop too.
+async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    tokio::task::yield_now().await;
+    poll_fn(|context| Poll::Ready(Pin::new(&mut *future).poll(context))).await
+}
 
 /// A body that becomes three records.
 fn three_parts() -> String {
@@ -78,4 +90,20 @@ async fn a_queue_that_does_not_answer_is_an_unknown_outcome() {
     assert_eq!(fixture.metrics.samples_unknown.get(), 1);
     drop(held);
     assert_eq!(fixture.samples().await.len(), 1, "it was stored all the same");
+}
+
+#[tokio::test]
+async fn samples_of_a_client_that_goes_away_count_as_unknown() {
+    let fixture = Fixture::new();
+    let held = fixture.queue.hold_acknowledgements();
+    let request = post("application/json", &[], metrics(&[metric("a", 1.0)]));
+    let mut handling = Box::pin(fixture.routes().oneshot(request));
+    while fixture.queue.bytes() == 0 {
+        assert!(poll_once(&mut handling).await.is_pending());
+    }
+    drop(handling);
+    assert_eq!(fixture.metrics.samples_unknown.get(), 1);
+    drop(held);
+    assert_eq!(fixture.samples().await.len(), 1);
+    assert_eq!(fixture.metrics.samples_accepted.get(), 0);
 }
