@@ -98,21 +98,30 @@ struct Cost {
     samples: u64,
     bytes: u64,
     cpu: Duration,
+    /// The smallest cost of one call, in us a sample: what it costs on a machine that does nothing else.
+    best: Option<f64>,
 }
 
 impl Cost {
     fn measure<T>(&mut self, samples: u64, work: impl FnOnce() -> T) -> T {
         let before = cpu_time();
         let result = work();
-        self.cpu += cpu_time() - before;
+        let cpu = cpu_time() - before;
+        self.cpu += cpu;
         self.samples += samples;
+        let us = cpu.as_secs_f64() * 1e6 / samples as f64;
+        self.best = Some(self.best.map_or(us, |best| best.min(us)));
         result
     }
 
     fn print(&self, what: &str) {
         let us = self.cpu.as_secs_f64() * 1e6 / self.samples as f64;
         let bytes = self.bytes as f64 / self.samples as f64;
-        println!("{what:<44} {us:>8.3} us/sample {bytes:>8.2} bytes/sample {:>9.3} CPU-s", self.cpu.as_secs_f64());
+        let best = self.best.unwrap_or_default();
+        println!(
+            "{what:<44} {us:>8.3} us/sample (best {best:.3}) {bytes:>8.2} bytes/sample {:>9.3} CPU-s",
+            self.cpu.as_secs_f64()
+        );
     }
 }
 

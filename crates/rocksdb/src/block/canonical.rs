@@ -16,16 +16,39 @@ pub(super) struct PrefixedStrings {
 
 impl PrefixedStrings {
     pub(super) fn of(table: &StringTable) -> Self {
-        let mut bytes = Vec::with_capacity(table.text_bytes() + 2 * table.len() + PIECE);
-        let mut ends = Vec::with_capacity(table.len() + 1);
+        Self::collect(table.iter(), table.len(), table.text_bytes())
+    }
+
+    /// One string.
+    pub(super) fn one(string: &str) -> Self {
+        Self::collect(std::iter::once(string), 1, string.len())
+    }
+
+    fn collect<'s>(strings: impl Iterator<Item = &'s str>, count: usize, text_bytes: usize) -> Self {
+        let mut bytes = Vec::with_capacity(text_bytes + 2 * count + PIECE);
+        let mut ends = Vec::with_capacity(count + 1);
         ends.push(0);
-        for string in table.iter() {
+        for string in strings {
             // The canonical bytes of a series without dimensions are its prefixed name.
             write_canonical_bytes(&mut bytes, string, []);
             ends.push(bytes.len() as u32);
         }
         bytes.resize(bytes.len() + PIECE, 0);
         Self { bytes, ends }
+    }
+
+    /// How many strings there are.
+    pub(super) fn len(&self) -> usize {
+        self.ends.len() - 1
+    }
+
+    /// A string, without its length before it.
+    pub(super) fn text(&self, string: u32) -> &str {
+        let at = string as usize;
+        let prefixed = &self.bytes[self.ends[at] as usize..self.ends[at + 1] as usize];
+        let prefix = prefixed.iter().take_while(|byte| **byte >= 0x80).count() + 1;
+        // What was put in was a string.
+        std::str::from_utf8(&prefixed[prefix..]).unwrap_or_default()
     }
 }
 
@@ -96,6 +119,10 @@ mod tests {
                     canonical.push(&values, at);
                 }
                 prop_assert_eq!(canonical.series_id(), SeriesId::of(&metric, pairs()).0);
+            }
+            prop_assert_eq!(values.len(), dimensions.len());
+            for (at, (_, value)) in pairs().enumerate() {
+                prop_assert_eq!(values.text(at as u32), value);
             }
         }
     }

@@ -1,13 +1,11 @@
 //! Reading a run for a merge: the samples of its blocks in order, a strip at a time.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use luminate_model::StringTable;
 use luminate_storage::StorageError;
 
 use super::draft::BlockDraft;
-use super::identity::SeriesIds;
+use super::identity::SeriesReader;
 use super::merge::{MergeInput, MergeReads, MergeReport, SectionRule};
 use super::open::{OpenBlock, SeriesColumn};
 use super::page::BlockPages;
@@ -57,8 +55,9 @@ pub(super) struct RunCursor<'a> {
 struct BlockCursor<'a> {
     block: OpenBlock<'a>,
     runs: SeriesColumn,
-    ids: SeriesIds,
-    keys: Vec<CursorKey>,
+    reader: SeriesReader,
+    /// As many as the block has keys.
+    numbers: Vec<KeyNumbers>,
     /// What is still to be read, the next part last.
     parts: Vec<Part>,
     part: LoadedPart,
@@ -75,16 +74,11 @@ struct Part {
     keep_from: i64,
 }
 
-/// A key of a block, with what its values are in the output.
-struct CursorKey {
-    name: Arc<str>,
-    /// Read when the first part needs it.
-    dictionary: Option<StringTable>,
-    column: SeriesColumn,
-    /// For each series of the part its reference.
-    references: Vec<u32>,
-    key_number: Numbered,
-    value_numbers: Vec<Numbered>,
+/// What a key of a block and its values are in the output.
+struct KeyNumbers {
+    key: Numbered,
+    /// Empty until the first value is asked for.
+    values: Vec<Numbered>,
 }
 
 /// A number of a draft, good as long as that draft has this generation.
@@ -109,8 +103,6 @@ struct LoadedPart {
     timestamps: Vec<i64>,
     values: Vec<f64>,
     ids: Vec<u128>,
-    /// The keys that the section has.
-    present: Vec<usize>,
     /// The strip's series that belong to the part.
     series: Range<usize>,
     /// The series at hand, as a place among `ids`.
@@ -197,19 +189,21 @@ impl<'a> RunCursor<'a> {
     pub(super) fn begin_series(&mut self, draft: &mut BlockDraft, generation: u32) {
         let Some(cursor) = &mut self.block else { return };
         self.dimensions.clear();
-        for at in &cursor.part.present {
-            let Some(key) = cursor.keys.get_mut(*at) else { continue };
+        for (at, key) in cursor.reader.keys() {
             let reference = key.references.get(cursor.part.place).copied().unwrap_or_default();
-            let (Some(value), Some(dictionary)) = (reference.checked_sub(1), &key.dictionary) else { continue };
-            if key.key_number.generation != generation {
-                key.key_number = Numbered { generation, number: draft.key_number(&key.name) };
+            let (Some(value), Some(numbers)) = (reference.checked_sub(1), cursor.numbers.get_mut(at)) else { continue };
+            if numbers.key.generation != generation {
+                numbers.key = Numbered { generation, number: draft.key_number(&key.name) };
             }
-            let Some(numbered) = key.value_numbers.get_mut(value as usize) else { continue };
+            if numbers.values.is_empty() {
+                numbers.values = vec![Numbered::NONE; key.values.len()];
+            }
+            let Some(numbered) = numbers.values.get_mut(value as usize) else { continue };
             if numbered.generation != generation {
-                let text = dictionary.get(value).unwrap_or_default();
-                *numbered = Numbered { generation, number: draft.push_value(key.key_number.number, text) };
+                let number = draft.push_value(numbers.key.number, key.values.text(value));
+                *numbered = Numbered { generation, number };
             }
-            self.dimensions.push((key.key_number.number, numbered.number));
+            self.dimensions.push((numbers.key.number, numbered.number));
         }
         draft.begin_series(cursor.part.series_key().id, &self.dimensions);
     }
@@ -266,19 +260,11 @@ impl<'a> BlockCursor<'a> {
             parts.extend(strips.map(|strip| Part { section: at, rank, strip, keep_from }));
         }
         parts.reverse();
-        let keys = input.summary.keys.iter().enumerate().map(|(at, key)| CursorKey {
-            name: key.name.clone(),
-            dictionary: None,
-            column: block.references(at),
-            references: Vec::new(),
-            key_number: Numbered::NONE,
-            value_numbers: Vec::new(),
-        });
-        let keys = keys.collect();
+        let number_key = |_| KeyNumbers { key: Numbered::NONE, values: Vec::new() };
         Ok(Some(Self {
             runs: block.runs(),
-            ids: SeriesIds::new(&block),
-            keys,
+            reader: SeriesReader::new(&block),
+            numbers: input.summary.keys.iter().map(number_key).collect(),
             parts,
             part: LoadedPart::default(),
             block,
@@ -300,20 +286,8 @@ impl<'a> BlockCursor<'a> {
         let strip_series = strip.series_range();
         let series = strip_series.start.max(section_series.start)..strip_series.end.min(section_series.end);
         let in_section = series.start - section_series.start..series.end - section_series.start;
-        self.ids.read(block, next.section, in_section.clone(), &mut part.ids)?;
-        part.present.clear();
-        for (at, key) in self.keys.iter_mut().enumerate() {
-            if block.index.first_reference(at, next.section).is_none() {
-                continue;
-            }
-            if key.dictionary.is_none() {
-                let dictionary = block.dictionary(at)?;
-                key.value_numbers = vec![Numbered::NONE; dictionary.len()];
-                key.dictionary = Some(dictionary);
-            }
-            block.read_references(&mut key.column, at, next.section, in_section.clone(), &mut key.references)?;
-            part.present.push(at);
-        }
+        self.reader.read_dimensions(block, next.section, &in_section)?;
+        self.reader.read_ids(block, next.section, &in_section, &mut part.ids)?;
         part.rank = next.rank;
         part.keep_from = next.keep_from;
         part.series = (series.start - strip_series.start) as usize..(series.end - strip_series.start) as usize;

@@ -10,7 +10,7 @@ use super::write::BlockWriter;
 
 /// Samples of an arrival block, as far as they fill one. A merge holds a block of each run open, and arrival blocks have
 /// most values a sample: so they are smaller than merged ones.
-const ARRIVAL_BLOCK_SAMPLES: u32 = 131_072;
+const ARRIVAL_BLOCK_SAMPLES: u32 = 65_536;
 
 /// A block that is not stored yet.
 #[derive(Debug, Clone)]
@@ -30,8 +30,7 @@ pub fn encode_batch(records: &[BatchRecord]) -> Vec<EncodedBlock> {
 
 /// As [`encode_batch`], in blocks of about `block_samples`.
 pub(super) fn encode_batch_with(records: &[BatchRecord], block_samples: u32, layout: Layout) -> Vec<EncodedBlock> {
-    let batch = sort_batch(records);
-    let mut cutter = BatchCutter::new(&batch, block_samples);
+    let mut cutter = BatchCutter::new(sort_batch(records), block_samples);
     let mut writer = BlockWriter::new(layout);
     let mut draft = BlockDraft::new(BlockKind::Arrival);
     let mut blocks = Vec::new();
@@ -44,22 +43,20 @@ pub(super) fn encode_batch_with(records: &[BatchRecord], block_samples: u32, lay
 }
 
 /// Hands out a sorted batch block by block.
-struct BatchCutter<'b, 'a> {
-    batch: &'b SortedBatch<'a>,
+struct BatchCutter<'a> {
+    batch: SortedBatch<'a>,
     block_samples: u32,
-    /// How many rows were handed out.
-    next: usize,
     /// For each key which of its values the block at hand uses, a bit each: what is asked for every sample must be small.
     used: Vec<Vec<u64>>,
     /// Whether the values of one block could be too many. Looking at each costs more than all else that is done here.
     count_text: bool,
 }
 
-impl<'b, 'a> BatchCutter<'b, 'a> {
-    fn new(batch: &'b SortedBatch<'a>, block_samples: u32) -> Self {
+impl<'a> BatchCutter<'a> {
+    fn new(batch: SortedBatch<'a>, block_samples: u32) -> Self {
         let used = batch.keys.iter().map(|(_, values)| vec![0; values.len().div_ceil(64)]).collect();
         let text_bytes: usize = batch.keys.iter().flat_map(|(_, values)| values).map(|value| value.len()).sum();
-        Self { batch, block_samples, next: 0, used, count_text: text_bytes > MOST_TEXT_BYTES }
+        Self { batch, block_samples, used, count_text: text_bytes > MOST_TEXT_BYTES }
     }
 
     /// Appends the rows of the next block to an empty draft, with values as numbers of the batch; false where none is left.
@@ -68,8 +65,9 @@ impl<'b, 'a> BatchCutter<'b, 'a> {
             draft.key_number(name);
             used.fill(0);
         }
+        let SortedBatch { sections, keys, rows } = &mut self.batch;
         let mut before: Option<(u32, u128)> = None;
-        while let Some(row) = self.batch.rows.get(self.next) {
+        while let Some((row, dimensions)) = rows.peek() {
             let same_section = before.is_some_and(|(section, _)| section == row.section);
             let same_series = before == Some((row.section, row.series));
             let full =
@@ -78,30 +76,25 @@ impl<'b, 'a> BatchCutter<'b, 'a> {
                 break;
             }
             if !same_section {
-                let (tenant, metric, days) = &self.batch.sections[row.section as usize];
+                let (tenant, metric, days) = &sections[row.section as usize];
                 draft.begin_section(tenant.clone(), metric.clone(), *days);
             }
             if !same_series {
-                let dimensions = &self.batch.dimensions[row.dimension_range()];
                 draft.begin_series(row.series, dimensions);
                 for (key, value) in dimensions {
-                    self.mark(draft, *key, *value);
+                    let used = &mut self.used[*key as usize][*value as usize / 64];
+                    let bit = 1_u64 << (*value % 64);
+                    if self.count_text && *used & bit == 0 {
+                        draft.count_text(keys[*key as usize].1[*value as usize]);
+                    }
+                    *used |= bit;
                 }
             }
             draft.push_sample(row.timestamp, row.value);
             before = Some((row.section, row.series));
-            self.next += 1;
+            rows.advance();
         }
         before.is_some()
-    }
-
-    fn mark(&mut self, draft: &mut BlockDraft, key: u32, value: u32) {
-        let used = &mut self.used[key as usize][value as usize / 64];
-        let bit = 1_u64 << (value % 64);
-        if self.count_text && *used & bit == 0 {
-            draft.count_text(self.batch.keys[key as usize].1[value as usize]);
-        }
-        *used |= bit;
     }
 
     /// The values that the draft uses, of each key; the draft knows them by their places among these from now on.

@@ -1,86 +1,109 @@
-//! Ids of series, computed again from their dimensions where a block does not store them.
+//! The dimensions of series of a block, and their ids: stored, or computed again from the dimensions.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use luminate_storage::StorageError;
 
 use super::canonical::{CanonicalBytes, PrefixedStrings};
 use super::open::{OpenBlock, SeriesColumn};
 
-/// Computes ids of series of one block.
-pub(super) struct SeriesIds {
+/// Reads dimensions and ids of series, some of one section at a time.
+pub(super) struct SeriesReader {
     /// For each key of the block what was read of it.
-    keys: Vec<Option<KeyBytes>>,
+    keys: Vec<Option<KeyReader>>,
+    /// The keys that the section at hand has, ascending by name.
+    present: Vec<usize>,
     canonical: CanonicalBytes,
 }
 
-/// A key as canonical bytes need it.
-struct KeyBytes {
-    key: PrefixedStrings,
-    values: PrefixedStrings,
+/// A key and all its values.
+pub(super) struct KeyReader {
+    pub(super) name: Arc<str>,
+    pub(super) values: PrefixedStrings,
+    /// For each series at hand 0 where the dimension is missing, else the value's place plus 1.
+    pub(super) references: Vec<u32>,
+    prefixed_name: PrefixedStrings,
     column: SeriesColumn,
-    references: Vec<u32>,
 }
 
-impl SeriesIds {
+impl SeriesReader {
     pub(super) fn new(block: &OpenBlock<'_>) -> Self {
-        Self { keys: block.summary.keys.iter().map(|_| None).collect(), canonical: CanonicalBytes::default() }
+        let keys = block.summary.keys.iter().map(|_| None).collect();
+        Self { keys, present: Vec::new(), canonical: CanonicalBytes::default() }
     }
 
-    /// The ids of some series of a section, relative to its first.
-    pub(super) fn read(
+    /// Reads the dimensions of some series of a section, given relative to its first.
+    pub(super) fn read_dimensions(
         &mut self,
         block: &OpenBlock<'_>,
         section: usize,
-        series: Range<u32>,
-        out: &mut Vec<u128>,
+        series: &Range<u32>,
     ) -> Result<(), StorageError> {
-        if let Some(page) = block.index.ids_page {
-            let first = block.index.series_of(section).start;
-            return block.read_ids(page, first + series.start..first + series.end, out);
-        }
-        let mut present: Vec<&KeyBytes> = Vec::new();
+        self.present.clear();
         for (at, key) in self.keys.iter_mut().enumerate() {
             if block.index.first_reference(at, section).is_none() {
                 continue;
             }
             let key = match key {
                 Some(key) => key,
-                None => key.insert(KeyBytes::read(block, at)?),
+                None => key.insert(KeyReader::open(block, at)?),
             };
             block.read_references(&mut key.column, at, section, series.clone(), &mut key.references)?;
-            present.push(key);
+            self.present.push(at);
+        }
+        Ok(())
+    }
+
+    /// The keys of the section whose dimensions were read last, ascending by name, with their places in the block.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (usize, &KeyReader)> {
+        self.present.iter().filter_map(|at| Some((*at, self.keys.get(*at)?.as_ref()?)))
+    }
+
+    /// Reads the ids of some series of a section, given relative to its first. Where they are not stored, these must be the
+    /// series whose dimensions were read last.
+    pub(super) fn read_ids(
+        &mut self,
+        block: &OpenBlock<'_>,
+        section: usize,
+        series: &Range<u32>,
+        out: &mut Vec<u128>,
+    ) -> Result<(), StorageError> {
+        if let Some(page) = block.index.ids_page {
+            let first = block.index.series_of(section).start;
+            return block.read_ids(page, first + series.start..first + series.end, out);
         }
         let metric = block.summary.sections.get(section).map_or("", |section| &section.metric);
-        let canonical = &mut self.canonical;
+        let mut canonical = std::mem::take(&mut self.canonical);
         canonical.truncate(0);
-        canonical.push(&PrefixedStrings::of(&[metric].into_iter().collect()), 0);
+        canonical.push(&PrefixedStrings::one(metric), 0);
         let metric_bytes = canonical.len();
+        let keys: Vec<&KeyReader> = self.keys().map(|(_, key)| key).collect();
         out.clear();
         for place in 0..series.len() {
             canonical.truncate(metric_bytes);
-            // Keys stand in the block in the order of their names, as in canonical bytes.
-            for key in &present {
+            for key in &keys {
                 if let Some(value) = key.references.get(place).and_then(|reference| reference.checked_sub(1)) {
-                    canonical.push(&key.key, 0);
+                    canonical.push(&key.prefixed_name, 0);
                     canonical.push(&key.values, value);
                 }
             }
             out.push(canonical.series_id());
         }
+        self.canonical = canonical;
         Ok(())
     }
 }
 
-impl KeyBytes {
-    fn read(block: &OpenBlock<'_>, key: usize) -> Result<Self, StorageError> {
-        let name = block.summary.keys.get(key).map_or("", |key| &key.name);
-        let values = PrefixedStrings::of(&block.dictionary(key)?);
+impl KeyReader {
+    fn open(block: &OpenBlock<'_>, key: usize) -> Result<Self, StorageError> {
+        let name = block.summary.keys.get(key).map(|key| key.name.clone()).unwrap_or_default();
         Ok(Self {
-            key: PrefixedStrings::of(&[name].into_iter().collect()),
-            values,
-            column: block.references(key),
+            prefixed_name: PrefixedStrings::one(&name),
+            name,
+            values: PrefixedStrings::of(&block.dictionary(key)?),
             references: Vec::new(),
+            column: block.references(key),
         })
     }
 }

@@ -28,6 +28,8 @@ const RAW: u8 = 4;
 /// Below this many numbers the header of `pco` is more than it saves.
 const PCO_FEWEST: usize = 24;
 const PCO_LEVEL: usize = 4;
+/// References wider than this are those of a key with thousands of values, in the order of hashes: `pco` saves nothing.
+const PCO_WIDEST_REFERENCE: u32 = 12;
 const POWERS_OF_TEN: [f64; 7] = [1.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0, 1_000_000.0];
 /// Below this magnitude a product rounds to an integer by adding and subtracting [`ROUNDING`].
 const LARGEST_DECIMAL: f64 = (1_u64 << 51) as f64;
@@ -41,8 +43,9 @@ pub(super) fn pack_u32s(out: &mut Vec<u8>, numbers: &[u32], effort: Effort) {
         return put_constant(out, u64::from(smallest));
     }
     let start = out.len();
-    let packed_bytes = bits_bytes(numbers.len(), width_of(u64::from(largest - smallest)));
-    if effort == Effort::Thorough && numbers.len() >= PCO_FEWEST {
+    let width = width_of(u64::from(largest - smallest));
+    if effort == Effort::Thorough && numbers.len() >= PCO_FEWEST && width <= PCO_WIDEST_REFERENCE {
+        let packed_bytes = bits_bytes(numbers.len(), width);
         let config = ChunkConfig::default().with_mode_spec(ModeSpec::Classic).with_delta_spec(DeltaSpec::NoOp);
         // Unpacking bits is several times as fast: what `pco` saves must be worth it.
         if put_pco(out, numbers, config) && out.len() - start < packed_bytes - packed_bytes / 16 {

@@ -7,7 +7,7 @@ use luminate_model::{SeriesId, StringTable, TimeRange};
 use luminate_storage::{DictionaryColumn, QueryContext, ScanChunk, ScanColumns, StorageError};
 
 use super::condition::Condition;
-use super::identity::SeriesIds;
+use super::identity::SeriesReader;
 use super::index::Strip;
 use super::open::{OpenBlock, SeriesColumn};
 use super::read::count;
@@ -23,7 +23,7 @@ pub(super) struct BlockScan<'s, 'a> {
     runs: SeriesColumn,
     /// For each key of the block what was read of it.
     keys: Vec<Option<ScanKey>>,
-    ids: Option<SeriesIds>,
+    ids: Option<SeriesReader>,
     no_values: Arc<StringTable>,
     memory: Memory<'s>,
 }
@@ -281,9 +281,12 @@ impl<'s, 'a> BlockScan<'s, 'a> {
         places: &Places,
     ) -> Result<Vec<SeriesId>, StorageError> {
         let block = self.block;
-        let ids = self.ids.get_or_insert_with(|| SeriesIds::new(block));
+        let ids = self.ids.get_or_insert_with(|| SeriesReader::new(block));
         let mut all = Vec::new();
-        ids.read(block, section, series.clone(), &mut all)?;
+        if block.index.ids_page.is_none() {
+            ids.read_dimensions(block, section, series)?;
+        }
+        ids.read_ids(block, section, series, &mut all)?;
         Ok(places.pick(all).into_iter().map(SeriesId).collect())
     }
 }

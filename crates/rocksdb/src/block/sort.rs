@@ -36,7 +36,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn dimension_range(&self) -> Range<usize> {
+    fn dimension_range(&self) -> Range<usize> {
         let start = self.dimensions as usize;
         start..start + self.dimension_count as usize
     }
@@ -45,16 +45,32 @@ impl Row {
 /// Tenant, metric and retention in days.
 pub(super) type SectionKey = (TenantId, Arc<str>, u16);
 
-/// A sorted batch.
+/// A batch whose samples are handed out in the order of blocks.
 pub(super) struct SortedBatch<'a> {
     /// Ascending.
     pub(super) sections: Vec<SectionKey>,
-    /// The samples in the order of blocks.
-    pub(super) rows: Vec<Row>,
-    /// The dimensions of all rows one after another: keys as indexes into `keys`, values as indexes into the key's.
-    pub(super) dimensions: Vec<(u32, u32)>,
     /// The keys, each with its distinct values, ascending.
     pub(super) keys: Vec<(Arc<str>, Vec<&'a str>)>,
+    pub(super) rows: SortedRows,
+}
+
+/// Samples in the order of blocks.
+pub(super) struct SortedRows {
+    /// In the order in which they came.
+    unsorted: Vec<Row>,
+    /// The dimensions of these, one after another: keys as indexes into the batch's keys, values as indexes into the key's.
+    unsorted_dimensions: Vec<(u32, u32)>,
+    /// Indexes of the rows, bucket by bucket.
+    scattered: Vec<u32>,
+    buckets: Buckets,
+    /// The bucket after the one at hand.
+    next_bucket: usize,
+    /// The rows of the bucket at hand, in the order of blocks.
+    sorted: Vec<Row>,
+    /// Their dimensions.
+    dimensions: Vec<(u32, u32)>,
+    /// How many of them were handed out.
+    next: usize,
 }
 
 /// The order of two values: by size, and every bit counts.
@@ -83,9 +99,9 @@ pub(super) fn sort_batch(records: &[BatchRecord]) -> SortedBatch<'_> {
     for (key, value) in &mut collector.dimensions {
         *value = sorted[*key as usize].places[*value as usize];
     }
-    let (rows, dimensions) = sort_rows(&collector.rows, &collector.dimensions, sections.len());
+    let rows = SortedRows::new(collector.rows, collector.dimensions, sections.len());
     let keys = collector.key_names.into_iter().zip(sorted.into_iter().map(|sorted| sorted.distinct)).collect();
-    SortedBatch { sections, rows, dimensions, keys }
+    SortedBatch { sections, keys, rows }
 }
 
 /// Rows and values in the order in which they come. A value has a number for each record that uses it: so none is looked
@@ -169,40 +185,58 @@ fn push_value<'a>(key_values: &mut [Vec<&'a str>], key: u32, parts: &'a ColumnPa
     values.len() as u32 - 1
 }
 
-/// Rows and their dimensions in the order of blocks.
-fn sort_rows(rows: &[Row], dimensions: &[(u32, u32)], sections: usize) -> (Vec<Row>, Vec<(u32, u32)>) {
-    let buckets = Buckets::of(rows, sections);
-    let mut scattered = vec![0_u32; rows.len()];
-    let mut places = buckets.starts.clone();
-    for (at, row) in rows.iter().enumerate() {
-        let place = &mut places[buckets.bucket(row)];
-        scattered[*place] = at as u32;
-        *place += 1;
-    }
-    let mut sorted = Vec::with_capacity(rows.len());
-    let mut sorted_dimensions = Vec::with_capacity(dimensions.len());
-    let mut bucket_rows: Vec<Row> = Vec::new();
-    let mut items: Vec<(u64, u32)> = Vec::new();
-    for bucket in buckets.starts.windows(2) {
-        // Fetches rows from far apart in a loop that does nothing else: so the processor fetches many at a time.
-        bucket_rows.clear();
-        bucket_rows.extend(scattered[bucket[0]..bucket[1]].iter().map(|at| rows[*at as usize]));
-        items.clear();
-        items.extend(bucket_rows.iter().enumerate().map(|(at, row)| ((row.series >> 64) as u64, at as u32)));
-        // Half of the id nearly always decides.
-        items.sort_unstable_by(|a, b| match a.0.cmp(&b.0) {
-            Ordering::Equal => compare_rows(&bucket_rows[a.1 as usize], &bucket_rows[b.1 as usize]),
-            unequal => unequal,
-        });
-        for (_, at) in &items {
-            let mut row = bucket_rows[*at as usize];
-            let range = row.dimension_range();
-            row.dimensions = sorted_dimensions.len() as u32;
-            sorted_dimensions.extend_from_slice(&dimensions[range]);
-            sorted.push(row);
+impl SortedRows {
+    fn new(rows: Vec<Row>, dimensions: Vec<(u32, u32)>, sections: usize) -> Self {
+        let buckets = Buckets::of(&rows, sections);
+        let mut scattered = vec![0_u32; rows.len()];
+        let mut places = buckets.starts.clone();
+        for (at, row) in rows.iter().enumerate() {
+            let place = &mut places[buckets.bucket(row)];
+            scattered[*place] = at as u32;
+            *place += 1;
+        }
+        Self {
+            unsorted: rows,
+            unsorted_dimensions: dimensions,
+            scattered,
+            buckets,
+            next_bucket: 0,
+            sorted: Vec::new(),
+            dimensions: Vec::new(),
+            next: 0,
         }
     }
-    (sorted, sorted_dimensions)
+
+    /// The next row and its dimensions; the same until [`SortedRows::advance`].
+    pub(super) fn peek(&mut self) -> Option<(&Row, &[(u32, u32)])> {
+        while self.next == self.sorted.len() {
+            self.sort_bucket()?;
+        }
+        let row = self.sorted.get(self.next)?;
+        Some((row, &self.dimensions[row.dimension_range()]))
+    }
+
+    /// Goes to the next row.
+    pub(super) fn advance(&mut self) {
+        self.next += 1;
+    }
+
+    fn sort_bucket(&mut self) -> Option<()> {
+        let (start, end) = (self.buckets.starts[self.next_bucket], *self.buckets.starts.get(self.next_bucket + 1)?);
+        self.next_bucket += 1;
+        // What lies far apart is fetched in loops that do nothing else: so the processor fetches many at a time.
+        self.sorted.clear();
+        self.sorted.extend(self.scattered[start..end].iter().map(|at| self.unsorted[*at as usize]));
+        self.sorted.sort_unstable_by(compare_rows);
+        self.dimensions.clear();
+        for row in &mut self.sorted {
+            let range = row.dimension_range();
+            row.dimensions = self.dimensions.len() as u32;
+            self.dimensions.extend_from_slice(&self.unsorted_dimensions[range]);
+        }
+        self.next = 0;
+        Some(())
+    }
 }
 
 /// Rows parted by section and the first bits of the series' id: in the order of blocks, but for the order within a bucket.
@@ -232,6 +266,7 @@ impl Buckets {
     }
 }
 
+/// The order of rows of one section.
 fn compare_rows(a: &Row, b: &Row) -> Ordering {
     (a.series, a.timestamp, value_order(a.value)).cmp(&(b.series, b.timestamp, value_order(b.value)))
 }
