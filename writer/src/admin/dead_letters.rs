@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::input::{invalid, json_body, named_tenant, parameters, path};
-use super::problems::{DEAD_LETTER_CUT, DEAD_LETTER_UNKNOWN, ERASURE_RUNNING, of_queue_error};
+use super::problems::{DEAD_LETTER_CUT, DEAD_LETTER_UNKNOWN, ERASURE_RUNNING, of_queue_error, problem};
 use super::{Admin, AdminState};
 
 const DEFAULT_LIMIT: usize = 100;
@@ -125,7 +125,10 @@ pub struct Purged {
     tag = "admin",
     operation_id = "listDeadLetters",
     params(ListParameters),
-    responses((status = 200, description = "A part of the list.", body = DeadLetterList))
+    responses(
+        (status = 200, description = "A part of the list.", body = DeadLetterList),
+        (status = "default", description = "An error.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json")
+    )
 )]
 pub(crate) async fn list(
     Authenticated(access): Authenticated<AdminAccess>,
@@ -153,7 +156,8 @@ pub(crate) async fn list(
     params(("id" = String, Path, description = "Its id, with `/` written as `%2F`.")),
     responses(
         (status = 200, description = "The dead letter.", body = DeadLetterDetails),
-        (status = 404, description = "`dead_letter_unknown`")
+        (status = 404, description = "`dead_letter_unknown`"),
+        (status = "default", description = "An error.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json")
     )
 )]
 pub(crate) async fn show(
@@ -175,7 +179,8 @@ pub(crate) async fn show(
     responses(
         (status = 200, description = "It was put back.", body = Replayed),
         (status = 404, description = "`dead_letter_unknown`"),
-        (status = 409, description = "`dead_letter_cut`, `erasure_running`")
+        (status = 409, description = "`dead_letter_cut`, `erasure_running`"),
+        (status = "default", description = "An error.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json")
     )
 )]
 pub(crate) async fn replay(
@@ -186,14 +191,14 @@ pub(crate) async fn replay(
     let state = admin.state();
     let letter = visible_letter(state, &access, &path(id)?).await?;
     if letter.is_cut() {
-        return Err(Problem::new(&DEAD_LETTER_CUT));
+        return Err(problem(&DEAD_LETTER_CUT));
     }
     let Some(_permit) = state.erasures.permit_replay(letter.tenant.as_ref()).await else {
-        return Err(Problem::new(&ERASURE_RUNNING));
+        return Err(problem(&ERASURE_RUNNING));
     };
     let replayed = state.dead_letters.replay(letter.id, (state.clock)()).await;
     let offset = replayed.map_err(|error| of_queue_error(&error))?;
-    let offset = offset.ok_or_else(|| Problem::new(&DEAD_LETTER_UNKNOWN))?;
+    let offset = offset.ok_or_else(|| problem(&DEAD_LETTER_UNKNOWN))?;
     tracing::info!(id = %letter.id, offset = offset.0, subject = access.subject(), "dead letter replayed");
     Ok(Json(Replayed { source: letter.id.source.to_string(), offset: offset.0 }))
 }
@@ -205,7 +210,10 @@ pub(crate) async fn replay(
     tag = "admin",
     operation_id = "purgeDeadLetters",
     request_body = PurgeRequest,
-    responses((status = 200, description = "They were removed.", body = Purged))
+    responses(
+        (status = 200, description = "They were removed.", body = Purged),
+        (status = "default", description = "An error.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json")
+    )
 )]
 pub(crate) async fn purge(
     Authenticated(access): Authenticated<AdminAccess>,
@@ -227,7 +235,7 @@ async fn visible_letter(state: &AdminState, access: &AdminAccess, id: &str) -> R
     let id = parse_id(id)?;
     let letter = state.dead_letters.get(id).await.map_err(|error| of_queue_error(&error))?;
     let own = access.visible_tenant(None)?;
-    letter.filter(|letter| own.is_none() || letter.tenant == own).ok_or_else(|| Problem::new(&DEAD_LETTER_UNKNOWN))
+    letter.filter(|letter| own.is_none() || letter.tenant == own).ok_or_else(|| problem(&DEAD_LETTER_UNKNOWN))
 }
 
 fn parse_id(text: &str) -> Result<DeadLetterId, Problem> {

@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 
 use super::erasures::{Begun, Erasure, ErasureStatus};
 use super::input::{json_body, named_tenant, path};
-use super::problems::{ERASURE_UNKNOWN, ERASURES_TOO_MANY};
+use super::problems::{ERASURE_UNKNOWN, ERASURES_TOO_MANY, problem};
 use super::{Admin, AdminState};
 use crate::progress::StoppedPartition;
 
@@ -50,7 +50,8 @@ enum EraseError {
     request_body = EraseRequest,
     responses(
         (status = 202, description = "It runs; ask for its id.", body = Erasure),
-        (status = 503, description = "`erasures_too_many`")
+        (status = 503, description = "`erasures_too_many`"),
+        (status = "default", description = "An error.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json")
     )
 )]
 pub(crate) async fn begin(
@@ -70,7 +71,7 @@ pub(crate) async fn begin(
         }
         Begun::Running(erasure) => erasure,
         Begun::TooMany => {
-            return Err(Problem::new(&ERASURES_TOO_MANY).retry_after(std::time::Duration::from_secs(10)));
+            return Err(problem(&ERASURES_TOO_MANY).retry_after(std::time::Duration::from_secs(10)));
         }
     };
     Ok((StatusCode::ACCEPTED, Json(erasure)))
@@ -85,7 +86,8 @@ pub(crate) async fn begin(
     params(("id" = String, Path, description = "The id that its beginning answered.")),
     responses(
         (status = 200, description = "Where it stands.", body = Erasure),
-        (status = 404, description = "`erasure_unknown`")
+        (status = 404, description = "`erasure_unknown`"),
+        (status = "default", description = "An error.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json")
     )
 )]
 pub(crate) async fn status(
@@ -96,7 +98,7 @@ pub(crate) async fn status(
     let own = access.visible_tenant(None)?;
     let erasure = admin.state().erasures.get(&path(id)?);
     let visible = erasure.filter(|erasure| own.is_none_or(|own| erasure.tenant == own.as_str()));
-    visible.map(Json).ok_or_else(|| Problem::new(&ERASURE_UNKNOWN))
+    visible.map(Json).ok_or_else(|| problem(&ERASURE_UNKNOWN))
 }
 
 async fn run(admin: Admin, id: String, tenant: TenantId) {

@@ -34,11 +34,16 @@ problem_types! {
         "The queue cannot answer now. Try again after `Retry-After` seconds.";
 }
 
+/// A problem of which there is no more to say than what its kind means.
+pub(crate) fn problem(problem_type: &'static ProblemType) -> Problem {
+    Problem::new(problem_type).detail(problem_type.help)
+}
+
 /// What operators are told when the queue fails.
 pub(crate) fn of_queue_error(error: &QueueError) -> Problem {
     tracing::warn!(code = error.code(), %error, "the queue failed an operator's request");
     if matches!(error, QueueError::Unavailable(_) | QueueError::Closed) {
-        Problem::new(&ADMIN_QUEUE_UNAVAILABLE).retry_after(std::time::Duration::from_secs(1))
+        problem(&ADMIN_QUEUE_UNAVAILABLE).retry_after(std::time::Duration::from_secs(1))
     } else {
         codes::internal()
     }

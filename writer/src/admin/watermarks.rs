@@ -41,7 +41,10 @@ pub struct Watermark {
     path = "/api/v1/admin/watermarks",
     tag = "admin",
     operation_id = "showWatermarks",
-    responses((status = 200, description = "How far each source is stored.", body = Watermarks))
+    responses(
+        (status = 200, description = "How far each source is stored.", body = Watermarks),
+        (status = "default", description = "An error.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json")
+    )
 )]
 pub(crate) async fn watermarks(
     Authenticated(_access): Authenticated<AdminAccess>,

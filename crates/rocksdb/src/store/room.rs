@@ -14,8 +14,7 @@ impl Shared {
         // Where the system does not say, the write itself finds out.
         let free = free_bytes(self.database.folder()).unwrap_or(u64::MAX);
         if free < reserve.saturating_add(bytes) {
-            let folder = self.database.folder().display();
-            let reason = format!("{folder} has {free} bytes left, and {reserve} are kept in reserve");
+            let reason = format!("{free} bytes are free, and {reserve} are kept in reserve");
             return Err(StorageError::DiskFull(reason));
         }
         Ok(())
