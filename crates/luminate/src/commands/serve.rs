@@ -66,7 +66,11 @@ async fn serve(args: &ServeArgs, loaded: LoadedConfig) -> anyhow::Result<ExitCod
     if let Some(file) = &args.address_file {
         write_address(file, node.address)?;
     }
-    Ok(node.run().await.exit_code())
+    let report = node.run().await;
+    for failure in &report.failures {
+        output::message(&format!("luminate: {failure}"));
+    }
+    Ok(report.exit_code())
 }
 
 /// One line for people, where someone sees it; the log has the same for programs.

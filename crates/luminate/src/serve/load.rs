@@ -54,6 +54,8 @@ pub(crate) fn load(environment: &Environment, overrides: &Overrides) -> anyhow::
     let loaded = loader.load::<ServeConfig>()?;
     let config = loaded.config;
     config.gateway.check()?;
+    config.writer.check()?;
+    config.query.check()?;
     let retention = config.retention.rules()?;
     let data_dir = config.data_dir.clone().or_else(default_data_dir);
     let data_dir = data_dir

@@ -61,6 +61,7 @@ pub(crate) fn document() -> OpenApi {
         .security(Some([SecurityRequirement::new(TOKEN, Vec::<String>::new())]))
         .paths(paths_of_the_process())
         .build()
+        .merge_from(luminate_ingest_gateway::openapi())
         .merge_from(luminate_query_api::openapi())
         .merge_from(luminate_writer::admin::openapi())
 }
@@ -137,4 +138,88 @@ fn health_schema() -> Schema {
             "status": "ok", "service": "luminate", "version": "0.1.0", "dependencies": {"queue": {"status": "up"}},
         })])
         .into()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use luminate_auth::{Hs256Verifier, Secret};
+    use luminate_model::RetentionRules;
+    use luminate_rocksdb::RocksStore;
+    use luminate_rocksdb::queue::EmbeddedQueue;
+    use luminate_runtime::lifecycle::{Identity, Lifecycle, LifecycleConfig};
+    use luminate_runtime::telemetry::{Metrics, Process};
+    use serde_json::Value;
+
+    use super::*;
+    use crate::serve::ServeConfig;
+    use crate::serve::wiring::{Parts, routes};
+
+    /// `GET /path` of every operation in the document.
+    fn operations() -> BTreeSet<String> {
+        let document: Value = serde_json::from_str(&text().unwrap()).unwrap();
+        let paths = document["paths"].as_object().unwrap().iter();
+        paths
+            .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| (method.to_uppercase(), path)))
+            .map(|(method, path)| format!("{method} {path}"))
+            .collect()
+    }
+
+    /// `GET /path` of everything that is mounted. Axum tells it in its debug form alone; where that changes, nothing is found
+    /// and the test fails.
+    fn mounted(routes: &Router) -> BTreeSet<String> {
+        let debug = format!("{routes:?}");
+        // Fallbacks come after, and are no routes.
+        let (debug, _) = debug.split_once("fallback_router").unwrap();
+        let (routes, paths) = debug.split_once("node: Node { paths: {").unwrap();
+        let path_of = |id: &str| paths.split_once(&format!("{id}: \"")).unwrap().1.split_once('"').unwrap().0;
+        let each = routes.split("RouteId(").skip(1);
+        each.flat_map(|route| {
+            let (number, route) = route.split_once(')').unwrap();
+            let methods = route.split_once("allow_header: Bytes(b\"").unwrap().1.split_once('"').unwrap().0;
+            let path = path_of(&format!("RouteId({number})"));
+            // GET answers HEAD as well, as everywhere in HTTP.
+            methods.split(',').filter(|method| *method != "HEAD").map(move |method| format!("{method} {path}"))
+        })
+        .collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_route_has_its_operation_and_every_operation_its_route() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = ServeConfig::default();
+        let metrics = Metrics::new(&Process::ALL).unwrap();
+        let lifecycle = Lifecycle::new(Identity { service: "test", version: "0" }, LifecycleConfig::default(), metrics);
+        let rules = RetentionRules::default();
+        let clock = luminate_ingest_gateway::system_clock();
+        let store = RocksStore::open(&folder.path().join("store"), &config.storage.rocksdb, rules, clock).unwrap();
+        let parts = Parts {
+            verifier: Arc::new(Hs256Verifier::new(&Secret::new("0123456789abcdef0123456789abcdef")).unwrap()),
+            queue: EmbeddedQueue::open(&folder.path().join("queue"), &config.queue).unwrap(),
+            store: Arc::new(store),
+            retention: Arc::default(),
+        };
+        let mounted = mounted(&routes(config, parts, &lifecycle).unwrap());
+        assert!(mounted.contains("POST /api/v1/write") && mounted.contains("GET /healthz"), "{mounted:?}");
+        assert_eq!(mounted, operations());
+    }
+
+    #[test]
+    fn the_document_is_openapi_3_1_and_its_references_lead_somewhere() {
+        let document: Value = serde_json::from_str(&text().unwrap()).unwrap();
+        assert_eq!(document["openapi"], "3.1.0");
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        let text = document.to_string();
+        let references = text.split("#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap());
+        for reference in references {
+            assert!(schemas.contains_key(reference), "{reference} is referred to and not there");
+        }
+        let ids = text.split("\"operationId\":\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+        let ids: Vec<&str> = ids.collect();
+        assert_eq!(ids.len(), operations().len(), "every operation has an id");
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "ids are distinct: {ids:?}");
+    }
 }

@@ -1,4 +1,4 @@
-//! What looks after queue and store while the server runs: their health, their failure, their closing.
+//! What looks after queue and store while the server runs: their health, failure, numbers and closing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,9 @@ use luminate_storage::{SampleSink as _, SampleSource as _};
 
 /// How often health looks at queue and store.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often the numbers of queue and store are read; their files are listed for it.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 /// Closes the store and then the queue in the last stage of the stop, when nobody uses them any more.
 pub(super) fn close_last(lifecycle: &Lifecycle, queue: &EmbeddedQueue, store: &Arc<RocksStore>) {
@@ -51,6 +54,31 @@ pub(super) fn health(lifecycle: &Lifecycle, queue: &EmbeddedQueue, store: &Arc<R
         loop {
             tell(&queue_health, queue.available());
             tell(&store_health, store.writable().and_then(|()| store.readable()));
+            tokio::select! {
+                () = stop.requested() => return Ok(()),
+                _ = ticks.tick() => {}
+            }
+        }
+    });
+}
+
+/// Keeps the metrics that queue and store do not count themselves.
+pub(super) fn telemetry(lifecycle: &Lifecycle, queue: &EmbeddedQueue, store: &Arc<RocksStore>) {
+    let (queue, store) = (queue.clone(), Arc::clone(store));
+    let metrics = lifecycle.metrics().clone();
+    lifecycle.spawn("telemetry", StopStage::Drain, move |mut stop| async move {
+        let mut ticks = tokio::time::interval(COUNT_EVERY);
+        let (mut syncs, mut merges) = (0, 0);
+        loop {
+            let (queue, store) = (queue.clone(), Arc::clone(&store));
+            let counted = tokio::task::spawn_blocking(move || (queue.stats(), store.stats())).await;
+            let (of_queue, of_store) = counted?;
+            metrics.queue_syncs.inc_by(of_queue.syncs.saturating_sub(syncs));
+            metrics.store_merges.inc_by(of_store.merges.saturating_sub(merges));
+            (syncs, merges) = (of_queue.syncs, of_store.merges);
+            metrics.store_blocks.set(of_store.blocks as f64);
+            metrics.disk_bytes.with(["queue"]).set(of_queue.disk_bytes as f64);
+            metrics.disk_bytes.with(["store"]).set((of_store.disk_bytes + of_store.ballast_bytes) as f64);
             tokio::select! {
                 () = stop.requested() => return Ok(()),
                 _ = ticks.tick() => {}

@@ -19,7 +19,7 @@ use luminate_runtime::lifecycle::{Identity, Lifecycle, StopReport};
 use luminate_runtime::telemetry::{Metrics, Process};
 use luminate_writer::{self as writer, WriterParts};
 
-use super::config::{AuthConfig, ServeConfig, StorageConfig};
+use super::config::{AuthConfig, ServeConfig, StorageBackend, StorageConfig};
 use super::load::LoadedConfig;
 use super::{openapi, watch};
 
@@ -47,30 +47,50 @@ impl Node {
 /// Where a part cannot be opened; says which and what to do.
 pub(crate) async fn start(loaded: LoadedConfig) -> anyhow::Result<Node> {
     let LoadedConfig { config, data_dir, retention, .. } = loaded;
-    let ServeConfig { http, auth, gateway, queue, writer, storage, query, lifecycle, .. } = config;
     let metrics = Metrics::new(&Process::ALL)?;
-    let lifecycle = Lifecycle::new(IDENTITY, lifecycle, metrics.clone());
+    let lifecycle = Lifecycle::new(IDENTITY, config.lifecycle.clone(), metrics);
     lifecycle.handle_signals().context("cannot handle signals")?;
 
     // First the port: where another server has it, this one shall not touch the data.
-    let server = HttpServer::bind(&http).await?;
+    let server = HttpServer::bind(&config.http).await?;
     let address = server.local_addr();
     make_data_dir(&data_dir)?;
-    let (verifier, made_secret) = verifier(&auth, &data_dir)?;
+    let (verifier, made_secret) = verifier(&config.auth, &data_dir)?;
 
     // Then what is durable. The queue's incarnation tells receipts of this installation from others.
-    let queue = EmbeddedQueue::open(&data_dir.join("queue"), &queue)?;
-    let store = Arc::new(open_store(&data_dir, &storage, &retention)?);
+    let queue = EmbeddedQueue::open(&data_dir.join("queue"), &config.queue)?;
+    let store = Arc::new(open_store(&data_dir.join("store"), &config.storage, &retention)?);
     store.set_incarnation(queue.incarnation());
     watch::close_last(&lifecycle, &queue, &store);
     watch::failures(&lifecycle, &queue, &store);
     watch::health(&lifecycle, &queue, &store);
+    watch::telemetry(&lifecycle, &queue, &store);
 
-    // Then the three services, which know queue and store by their traits only.
-    let budget = MemoryBudget::new(http.max_body_bytes_in_flight.get());
-    let retention = Arc::new(retention);
+    // Requests last, so that none finds a part missing.
+    let parts = Parts { verifier, queue, store, retention: Arc::new(retention) };
+    let routes = routes(config, parts, &lifecycle)?;
+    server.start(with_standard_layers(routes, lifecycle.metrics()), &lifecycle);
+    lifecycle.set_ready();
+    tracing::info!(%address, data = %data_dir.display(), "ready");
+    Ok(Node { address, made_secret, lifecycle })
+}
+
+/// What the services share.
+pub(super) struct Parts {
+    pub(super) verifier: Arc<dyn TokenVerifier>,
+    pub(super) queue: EmbeddedQueue,
+    pub(super) store: Arc<RocksStore>,
+    pub(super) retention: Arc<RetentionRules>,
+}
+
+/// Starts the three services, which know queue and store by their traits only, and puts all routes of the port together.
+pub(super) fn routes(config: ServeConfig, parts: Parts, lifecycle: &Lifecycle) -> anyhow::Result<Router> {
+    let Parts { verifier, queue, store, retention } = parts;
+    let body_timeout = config.http.body_timeout.get();
+    let budget = MemoryBudget::new(config.http.max_body_bytes_in_flight.get());
+    budget.show_in(lifecycle.metrics());
     let writer = writer::build(
-        writer,
+        config.writer,
         WriterParts {
             verifier: Arc::clone(&verifier),
             consumer: Box::new(queue.consumer()),
@@ -82,42 +102,31 @@ pub(crate) async fn start(loaded: LoadedConfig) -> anyhow::Result<Node> {
         },
     )?;
     let write_routes = gateway::build(
-        gateway,
+        config.gateway,
         GatewayParts {
             verifier: Arc::clone(&verifier),
             producer: Arc::new(queue),
             retention: Arc::clone(&retention),
             budget: budget.clone(),
-            body_timeout: http.body_timeout.get(),
+            body_timeout,
             clock: system_clock(),
             lifecycle: lifecycle.clone(),
         },
     )?;
     let query_routes = query_api::build(
-        query,
+        config.query,
         QueryParts {
             verifier,
             source: store,
             retention,
             budget,
-            body_timeout: http.body_timeout.get(),
+            body_timeout,
             clock: system_clock(),
             lifecycle: lifecycle.clone(),
         },
     )?;
-
-    // Requests last, so that none finds a part missing.
-    let routes = write_routes.merge(query_routes).merge(writer.admin);
-    server.start(routes_of_the_port(routes, &lifecycle), &lifecycle);
-    lifecycle.set_ready();
-    tracing::info!(%address, data = %data_dir.display(), "ready");
-    Ok(Node { address, made_secret, lifecycle })
-}
-
-/// The services' routes, those of the process itself, and the middleware of all.
-fn routes_of_the_port(services: Router, lifecycle: &Lifecycle) -> Router {
-    let routes = services.merge(probe_routes(lifecycle)).merge(openapi::routes());
-    with_standard_layers(routes, lifecycle.metrics())
+    let of_services = write_routes.merge(query_routes).merge(writer.admin);
+    Ok(of_services.merge(probe_routes(lifecycle)).merge(openapi::routes()))
 }
 
 /// Makes the folder, for its owner alone: all tenants' data is in it.
@@ -149,7 +158,8 @@ fn verifier(config: &AuthConfig, data_dir: &Path) -> anyhow::Result<(Arc<dyn Tok
     Ok((Arc::new(Hs256Verifier::new(&secret)?), made))
 }
 
-fn open_store(data_dir: &Path, config: &StorageConfig, retention: &RetentionRules) -> anyhow::Result<RocksStore> {
-    let folder = data_dir.join("store");
-    Ok(RocksStore::open(&folder, &config.rocksdb, retention.clone(), system_clock())?)
+fn open_store(folder: &Path, config: &StorageConfig, retention: &RetentionRules) -> anyhow::Result<RocksStore> {
+    match config.backend {
+        StorageBackend::Rocksdb => Ok(RocksStore::open(folder, &config.rocksdb, retention.clone(), system_clock())?),
+    }
 }
