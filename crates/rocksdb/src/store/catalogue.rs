@@ -52,9 +52,11 @@ fn plan(
         let sections = block.summary.sections_of_tenant(request.tenant());
         for of_metric in sections.chunk_by(|a, b| a.metric == b.metric) {
             let Some(metric) = of_metric.first().map(|section| &section.metric) else { continue };
-            let wanted = request.metric.as_ref().is_none_or(|wanted| **wanted == **metric);
-            let named = *names != Names::Metrics || tally.wants(metric);
-            if !wanted || !named || of_metric.iter().all(|section| shows(section, request) == Shows::Nothing) {
+            let wanted = match names {
+                Names::Metrics => tally.wants(metric),
+                Names::Keys | Names::Values(_) => request.metric.as_ref().is_none_or(|wanted| **wanted == **metric),
+            };
+            if !wanted || of_metric.iter().all(|section| shows(section, request) == Shows::Nothing) {
                 continue;
             }
             let in_part = of_metric.iter().any(|section| shows(section, request) == Shows::Part);

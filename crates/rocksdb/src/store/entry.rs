@@ -1,6 +1,5 @@
 //! What the directory keeps of a block.
 
-use luminate_model::time::DAY_MS;
 use luminate_model::{Offset, Source};
 
 use super::keys::{read_source, source_bytes};
@@ -18,17 +17,6 @@ impl Window {
     /// The window of this width that a timestamp lies in.
     pub(crate) fn of(timestamp: i64, width: i64) -> Self {
         Self { start: timestamp.div_euclid(width) * width, width }
-    }
-
-    /// The UTC day of a timestamp.
-    #[cfg(test)]
-    pub(crate) fn day(timestamp: i64) -> Self {
-        Self::of(timestamp, DAY_MS)
-    }
-
-    /// Whether this is a UTC day, the width that merges begin with.
-    pub(crate) fn is_day(&self) -> bool {
-        self.width == DAY_MS
     }
 }
 
@@ -154,6 +142,7 @@ fn read_span(bytes: &[u8]) -> Option<(Span, &[u8])> {
 #[cfg(test)]
 mod tests {
     use luminate_model::Incarnation;
+    use luminate_model::time::DAY_MS;
 
     use super::*;
 
@@ -172,8 +161,7 @@ mod tests {
 
     #[test]
     fn windows_lie_on_multiples_of_their_width() {
-        assert_eq!(Window::day(-1), Window { start: -DAY_MS, width: DAY_MS });
+        assert_eq!(Window::of(-1, DAY_MS), Window { start: -DAY_MS, width: DAY_MS });
         assert_eq!(Window::of(DAY_MS * 33, 32 * DAY_MS).start, 32 * DAY_MS);
-        assert!(Window::day(0).is_day() && !Window::of(0, 2 * DAY_MS).is_day());
     }
 }

@@ -15,7 +15,7 @@ use super::directory::{Block, Directory};
 use super::entry::Entry;
 use super::garbage::{Garbage, Retired};
 use super::inbox::Inbox;
-use super::keys::{self, ARRIVALS, BLOCKS, DIRECTORY, META, MetaKey};
+use super::keys::{self, ARRIVALS, BLOCKS, DIRECTORY, META, MetaKey, page_key};
 use super::state::State;
 use super::stats::Merged;
 use super::{Progress, Shared};
@@ -118,19 +118,35 @@ fn check_format(database: &Database) -> Result<u32, DatabaseError> {
     Ok(FORMAT)
 }
 
-/// Removes the pages of a merge that a crash ended before it counted.
+/// Removes the pages of a merge that did not get to count. Their numbers are not given again, since a removal by key of a
+/// range would hide pages that came to stand in it.
 pub(crate) fn remove_unfinished_merge(database: &Database) -> Result<(), DatabaseError> {
     let key = MetaKey::Pending.encode();
     let Some(first) = database.get(META, &key)? else { return Ok(()) };
     let first = BlockId(keys::read_u64(&first, "the first block of a merge")?);
-    let mut batch = WriteBatch::default();
-    batch.delete_range_cf(
-        database.family(BLOCKS)?,
-        keys::page_key(first, 0),
-        keys::page_key(BlockId(u64::MAX), u32::MAX),
-    );
-    batch.delete_cf(database.family(META)?, key);
-    database.write(batch, Durability::Synced)
+    let family = database.family(BLOCKS)?;
+    let mut write = WriteBatch::default();
+    if let Some(end) = end_of_blocks(database)?.filter(|end| *end > first) {
+        // The files that the merge made hold nothing else.
+        let deleted = database.rocks().delete_file_in_range_cf(family, page_key(first, 0), page_key(end, 0));
+        database.judge(deleted)?;
+        if end_of_blocks(database)?.is_some_and(|end| end > first) {
+            write.delete_range_cf(family, page_key(first, 0), page_key(end, 0));
+        }
+        let next = database.get(META, &MetaKey::NextBlock.encode())?;
+        let next = next.map_or(Ok(0), |value| keys::read_u64(&value, "the next block's number"))?;
+        write.put_cf(database.family(META)?, MetaKey::NextBlock.encode(), next.max(end.0).to_be_bytes());
+    }
+    write.delete_cf(database.family(META)?, key);
+    database.write(write, Durability::Synced)
+}
+
+/// The number after the last merged block that has pages, whether it counts or not.
+fn end_of_blocks(database: &Database) -> Result<Option<BlockId>, DatabaseError> {
+    let last = database.rocks().iterator_cf(database.family(BLOCKS)?, IteratorMode::End).next();
+    let Some((key, _)) = last.map(|item| database.judge(item)).transpose()? else { return Ok(None) };
+    let block = key.get(..8).unwrap_or_default();
+    Ok(Some(BlockId(keys::read_u64(block, "a page's key")? + 1)))
 }
 
 fn read_state(database: &Database) -> Result<State, DatabaseError> {

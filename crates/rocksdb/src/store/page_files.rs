@@ -62,8 +62,6 @@ impl<'a> PageFiles<'a> {
         }
         let mut options = IngestExternalFileOptions::default();
         options.set_move_files(true);
-        // Keys of new blocks are larger than all others, so the files need no place among older ones in time.
-        options.set_allow_global_seqno(false);
         let family = self.database.family(BLOCKS)?;
         let files = std::mem::take(&mut self.finished);
         let taken = self.database.rocks().ingest_external_file_cf_opts(family, &options, files);

@@ -149,10 +149,16 @@ fn batch_of(partition: u32, first: u64, records: &[(&str, u16, &[Row])]) -> Batc
     }
 }
 
-/// `count` samples of one metric, one a minute before [`NOW`], over ten hosts.
+/// `count` samples of one metric on the day before [`NOW`], over ten hosts.
 fn rows(count: usize, host: &str) -> Vec<Row> {
-    let row = |at: usize| ("cpu", NOW - 60_000 * (at as i64 % 600), at as f64, format!("{host}-{}", at % 10));
+    let row = |at: usize| ("cpu", NOW - 60_000 * (at as i64 % 600 + 1), at as f64, format!("{host}-{}", at % 10));
     (0..count).map(row).collect()
+}
+
+/// Bytes of the table files of a column family.
+fn family_bytes(test: &TestStore, family: &str) -> u64 {
+    let files = test.store.shared.database.rocks().live_files().unwrap();
+    files.iter().filter(|file| file.column_family_name == family).map(|file| file.size as u64).sum()
 }
 
 /// A sample as it was read: dimensions, timestamp, the value's bits.

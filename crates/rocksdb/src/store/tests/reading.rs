@@ -108,7 +108,7 @@ async fn the_catalogue_counts_without_reading_where_summaries_tell() {
     assert_eq!((page.entries[0].name.as_str(), page.entries[0].samples), ("cpu", 300));
     assert_eq!(context.counters().pages_read.load(Ordering::Relaxed), 0);
     let mut part = request.clone();
-    part.time.start = NOW - 60_000 * 9;
+    part.time.start = NOW - 60_000 * 10;
     assert_eq!(test.store.metrics(&part, &context).await.unwrap().entries[0].samples, 10);
     assert!(context.counters().pages_read.load(Ordering::Relaxed) > 0);
 }
