@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use luminate_model::Offset;
@@ -17,6 +17,12 @@ use crate::error::DatabaseError;
 
 /// What a client is told about trying again when the queue is full.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a write waits for background work.
+const STALL_PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long it waits before it looks again.
+const STALL_PAUSE: Duration = Duration::from_millis(2);
 
 /// A group is closed when its calls have brought this many bytes.
 const GROUP_BYTES: usize = 8 << 20;
@@ -246,7 +252,7 @@ impl<'a> Group<'a> {
         if let Some(reason) = core.log.failure().reason() {
             return Err(Refusal::Unavailable(reason.to_string()));
         }
-        core.log.write_acknowledged(std::mem::take(&mut self.batch)).map_err(|error| match error {
+        self.write_patiently().map_err(|error| match error {
             DatabaseError::Busy => Refusal::Full("the disk does not keep up".to_owned()),
             error => Refusal::Unknown(error.to_string()),
         })?;
@@ -259,6 +265,19 @@ impl<'a> Group<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The database refuses writes while background work is behind, which mostly lasts for milliseconds: that is waited
+    /// for, a true stall is not. What was refused as busy was not written.
+    fn write_patiently(&self) -> Result<(), DatabaseError> {
+        let began = Instant::now();
+        loop {
+            let written = self.core.log.write_acknowledged(WriteBatch::from_data(self.batch.data()));
+            if written != Err(DatabaseError::Busy) || began.elapsed() >= STALL_PATIENCE {
+                return written;
+            }
+            std::thread::sleep(STALL_PAUSE);
+        }
     }
 
     /// The new ends stand in the same write as the records.
