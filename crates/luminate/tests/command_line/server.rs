@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A running `luminate serve` with a secret of its own making.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     folder: TempDir,
     url: String,
@@ -16,21 +16,21 @@ pub struct Server {
 
 /// What a command printed, and its exit code.
 #[derive(Debug)]
-pub struct Ran {
-    pub code: i32,
-    pub data: String,
-    pub messages: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) data: String,
+    pub(crate) messages: String,
 }
 
 /// The binary, in an environment without settings.
-pub fn luminate(words: &[&str]) -> Command {
+pub(crate) fn luminate(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_luminate"));
     command.env_clear().args(words);
     command
 }
 
 /// Runs a command to its end.
-pub fn run(mut command: Command, input: &str) -> Ran {
+pub(crate) fn run(mut command: Command, input: &str) -> Ran {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the binary starts");
     // A command that does not read its input has closed it.
@@ -49,13 +49,13 @@ impl Ran {
     }
 
     /// The data as JSON.
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.data).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// The command must have ended well.
     #[track_caller]
-    pub fn done(self) -> Self {
+    pub(crate) fn done(self) -> Self {
         assert_eq!(self.code, 0, "{self:?}");
         self
     }
@@ -63,7 +63,7 @@ impl Ran {
 
 impl Server {
     /// Starts a server and waits until it answers.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let address_file = folder.path().join("address");
         let log = std::fs::File::create(folder.path().join("log")).expect("a log");
@@ -85,35 +85,35 @@ impl Server {
         Self { child, folder, url }
     }
 
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    pub fn data(&self) -> std::path::PathBuf {
+    pub(crate) fn data(&self) -> std::path::PathBuf {
         self.folder.path().join("data")
     }
 
     /// A token for `tenant`, made by the command, with the secret that the server made.
-    pub fn token(&self, tenant: &str, scopes: &str) -> String {
+    pub(crate) fn token(&self, tenant: &str, scopes: &str) -> String {
         let mut command = luminate(&["token", "--tenant", tenant, "--scopes", scopes]);
         command.arg("--data").arg(self.data());
         run(command, "").done().data.trim().to_owned()
     }
 
     /// Runs a client command for the tenant `acme`, which may do everything.
-    pub fn run(&self, words: &[&str], input: &str) -> Ran {
+    pub(crate) fn run(&self, words: &[&str], input: &str) -> Ran {
         self.run_as(&self.token("acme", "read,write,admin"), words, input)
     }
 
     /// Runs a client command with a token.
-    pub fn run_as(&self, token: &str, words: &[&str], input: &str) -> Ran {
+    pub(crate) fn run_as(&self, token: &str, words: &[&str], input: &str) -> Ran {
         let mut command = luminate(words);
         command.env("LUMINATE_URL", &self.url).env("LUMINATE_TOKEN", token);
         run(command, input)
     }
 
     /// Asks the server to stop, as service managers do, waits for its end, and does something before its folder is removed.
-    pub fn stop_and(mut self, then: impl FnOnce()) -> (ExitStatus, String) {
+    pub(crate) fn stop_and(mut self, then: impl FnOnce()) -> (ExitStatus, String) {
         let killed = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
         assert!(killed.success());
         let status = self.child.wait().expect("the server ends");
@@ -121,12 +121,12 @@ impl Server {
         (status, self.log())
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
     /// A file of the tests' data.
-    pub fn data_file(name: &str) -> String {
+    pub(crate) fn data_file(name: &str) -> String {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data").join(name);
         path.to_str().expect("UTF-8").to_owned()
     }

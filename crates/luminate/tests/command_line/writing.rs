@@ -3,7 +3,7 @@
 use crate::server::Server;
 
 /// Lines of samples of the metric `m`, the last hour's, one a second.
-pub fn samples(count: u64) -> String {
+pub(crate) fn samples(count: u64) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
     let line = |at: u64| {
         let timestamp = now - (at + 1) * 1000;
