@@ -138,7 +138,7 @@ impl Running {
     }
 }
 
-fn record(timestamps: &[i64]) -> Record {
+pub(crate) fn record(timestamps: &[i64]) -> Record {
     let value = luminate_schemas::encode(&columns(timestamps)).into();
     Record { key: RecordKey { tenant: tenant("acme"), shard: 0 }, headers: Vec::new(), value }
 }

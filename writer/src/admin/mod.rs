@@ -17,6 +17,9 @@ pub mod watermarks;
 
 #[cfg(test)]
 pub(crate) mod test_tokens;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -1,0 +1,254 @@
+//! Operators' requests, over a writer that runs in memory.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
+use luminate_queue::memory::MemoryQueue;
+use luminate_queue::{DeadLetterFilter, DeadLetters as _};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use crate::config::WriterConfig;
+use crate::pipeline_tests::{Running, TestSink, one_partition, publish, record};
+use crate::test_records::{columns, consumed, tenant};
+
+const OPERATOR: &str = "operator";
+const ADMIN: &str = "admin:acme";
+const STRANGER: &str = "admin:other";
+const LETTERS: &str = "/api/v1/admin/dead-letters";
+
+/// A writer with one dead letter of the tenant `acme`, and one of nobody.
+async fn with_dead_letters() -> Running {
+    let running = Running::start(one_partition(), TestSink::new(), WriterConfig::default());
+    running.queue.append_raw(0, consumed(0, "acme/0", "of acme")).unwrap();
+    running.queue.append_raw(0, consumed(0, "no key", "of nobody")).unwrap();
+    running.drained().await;
+    running
+}
+
+async fn ask(routes: &Router, method: &str, path: &str, token: &str, body: Option<Value>) -> (StatusCode, Value) {
+    let request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {token}"));
+    let body = body.map(|body| Body::from(body.to_string())).unwrap_or_default();
+    let response = routes.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+    let status = response.status();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&bytes).unwrap())
+}
+
+async fn get(running: &Running, path: &str, token: &str) -> (StatusCode, Value) {
+    ask(&running.writer.admin, "GET", path, token, None).await
+}
+
+async fn post(running: &Running, path: &str, token: &str, body: Value) -> (StatusCode, Value) {
+    ask(&running.writer.admin, "POST", path, token, Some(body)).await
+}
+
+/// The path of the dead letter of this offset.
+fn letter_path(running: &Running, offset: u64) -> String {
+    let id = format!("{}/{offset}/-", running.queue.source(0));
+    format!("{LETTERS}/{}", id.replace('/', "%2F"))
+}
+
+fn codes_of(list: &Value) -> Vec<&str> {
+    list["deadLetters"].as_array().unwrap().iter().map(|letter| letter["code"].as_str().unwrap()).collect()
+}
+
+async fn letters_left(queue: &MemoryQueue) -> usize {
+    queue.list(&DeadLetterFilter::default(), None, 100).await.unwrap().letters.len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_route_wants_a_token_that_may() {
+    let running = with_dead_letters().await;
+    let letter = letter_path(&running, 0);
+    let routes = [
+        ("GET", LETTERS.to_owned()),
+        ("GET", letter.clone()),
+        ("POST", format!("{letter}/replay")),
+        ("POST", format!("{LETTERS}/purge")),
+        ("POST", "/api/v1/admin/erase".to_owned()),
+        ("GET", "/api/v1/admin/erase/1".to_owned()),
+        ("GET", "/api/v1/admin/watermarks".to_owned()),
+    ];
+    for (method, path) in routes {
+        for (token, status, code) in [
+            ("nonsense", StatusCode::UNAUTHORIZED, "token_signature_invalid"),
+            ("read:acme", StatusCode::FORBIDDEN, "scope_missing"),
+            ("write:acme", StatusCode::FORBIDDEN, "scope_missing"),
+        ] {
+            let (answered, problem) = ask(&running.writer.admin, method, &path, token, None).await;
+            assert_eq!((answered, problem["code"].as_str()), (status, Some(code)), "{method} {path} {token}");
+        }
+    }
+    assert_eq!(letters_left(&running.queue).await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_show_what_the_token_may_see() {
+    let running = with_dead_letters().await;
+    let (status, list) = get(&running, LETTERS, OPERATOR).await;
+    assert_eq!((status, codes_of(&list)), (StatusCode::OK, vec!["record_malformed", "record_key_invalid"]));
+    assert_eq!(codes_of(&get(&running, LETTERS, ADMIN).await.1), ["record_malformed"]);
+    assert_eq!(codes_of(&get(&running, LETTERS, STRANGER).await.1), [""; 0]);
+    let named = format!("{LETTERS}?tenant=acme");
+    assert_eq!(codes_of(&get(&running, &named, OPERATOR).await.1), ["record_malformed"]);
+    assert_eq!(get(&running, &named, STRANGER).await.1["code"], "tenant_forbidden");
+    let by_code = format!("{LETTERS}?code=record_key_invalid");
+    assert_eq!(codes_of(&get(&running, &by_code, OPERATOR).await.1), ["record_key_invalid"]);
+
+    let (_, first) = get(&running, &format!("{LETTERS}?limit=1"), OPERATOR).await;
+    assert_eq!(codes_of(&first), ["record_malformed"]);
+    let after = first["after"].as_str().unwrap();
+    let (_, rest) = get(&running, &format!("{LETTERS}?limit=1&after={after}"), OPERATOR).await;
+    assert_eq!((codes_of(&rest), rest.get("after")), (vec!["record_key_invalid"], None));
+
+    for bad in ["limit=x", "after=nonsense", "tenant=a/b", "unknown=1"] {
+        let (status, problem) = get(&running, &format!("{LETTERS}?{bad}"), OPERATOR).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("admin_request_invalid")), "{bad}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_is_shown_whole_to_its_own() {
+    let running = with_dead_letters().await;
+    let (status, letter) = get(&running, &letter_path(&running, 0), ADMIN).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(letter["bytes"], "b2YgYWNtZQ==");
+    assert_eq!((&letter["tenant"], &letter["size"], &letter["cut"]), (&json!("acme"), &json!(7), &json!(false)));
+    for (path, token) in
+        [(letter_path(&running, 0), STRANGER), (letter_path(&running, 1), ADMIN), (letter_path(&running, 7), OPERATOR)]
+    {
+        let (status, problem) = get(&running, &path, token).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::NOT_FOUND, &json!("dead_letter_unknown")));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_puts_the_record_back() {
+    let running = with_dead_letters().await;
+    let replay = format!("{}/replay", letter_path(&running, 0));
+    assert_eq!(post(&running, &replay, STRANGER, json!({})).await.1["code"], "dead_letter_unknown");
+    let (status, replayed) = post(&running, &replay, ADMIN, json!({})).await;
+    let source = running.queue.source(0).to_string();
+    assert_eq!((status, replayed), (StatusCode::OK, json!({ "source": source, "offset": 2 })));
+    running.drained().await;
+    let (_, list) = get(&running, LETTERS, ADMIN).await;
+    assert_eq!(codes_of(&list), ["record_malformed"; 2], "it is as broken as before");
+    assert_eq!(list["deadLetters"][0]["replayedAt"], 1_700_000_000_000_i64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_that_was_cut_is_not_replayed() {
+    let mut config = WriterConfig::default();
+    config.dead_letters.max_bytes = luminate_runtime::config::ByteSize::bytes(3);
+    let running = Running::start(one_partition(), TestSink::new(), config);
+    running.queue.append_raw(0, consumed(0, "acme/0", "of acme")).unwrap();
+    running.drained().await;
+    let (status, problem) = post(&running, &format!("{}/replay", letter_path(&running, 0)), ADMIN, json!({})).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("dead_letter_cut")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_removes_ones_own() {
+    let running = with_dead_letters().await;
+    let purge = format!("{LETTERS}/purge");
+    assert_eq!(post(&running, &purge, STRANGER, json!({ "tenant": "acme" })).await.1["code"], "tenant_forbidden");
+    assert_eq!(post(&running, &purge, STRANGER, json!({})).await.1, json!({ "purged": 0 }));
+    assert_eq!(post(&running, &purge, ADMIN, json!({ "code": "record_key_invalid" })).await.1["purged"], 0);
+    assert_eq!(post(&running, &purge, ADMIN, json!({ "tenant": null, "code": null })).await.1["purged"], 1);
+    let (status, problem) = post(&running, &purge, OPERATOR, json!({ "tenants": "acme" })).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("admin_request_invalid")));
+    assert_eq!(post(&running, &purge, OPERATOR, json!({})).await.1["purged"], 1);
+    assert_eq!(letters_left(&running.queue).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn watermarks_tell_how_far_each_source_is() {
+    let running = with_dead_letters().await;
+    publish(&running.queue, vec![record(&[1])]).await;
+    let (status, answer) = get(&running, "/api/v1/admin/watermarks", OPERATOR).await;
+    let source = running.queue.source(0).to_string();
+    let expected = json!({ "source": source, "stored": 2, "end": 3, "lag": 1, "oldestOpen": null, "stopped": false });
+    assert_eq!((status, answer), (StatusCode::OK, json!({ "sources": [expected] })));
+}
+
+/// Asks until the erasure has ended.
+async fn ended(running: &Running, id: &str) -> Value {
+    for _ in 0..1000 {
+        let (_, erasure) = get(running, &format!("/api/v1/admin/erase/{id}"), OPERATOR).await;
+        if erasure["status"] != "running" {
+            return erasure;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the erasure does not end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_erasure_takes_what_is_stored_queued_and_dead() {
+    let running = with_dead_letters().await;
+    publish(&running.queue, vec![record(&[1, 2])]).await;
+    running.drained().await;
+    // These are in the queue when the erasure begins.
+    publish(&running.queue, vec![record(&[3])]).await;
+    running.queue.append_raw(0, consumed(0, "acme/0", "dead in the queue")).unwrap();
+    let other =
+        luminate_queue::Record { key: luminate_queue::RecordKey { tenant: tenant("other"), shard: 0 }, ..record(&[7]) };
+    publish(&running.queue, vec![other]).await;
+
+    let (status, begun) = post(&running, "/api/v1/admin/erase", ADMIN, json!({ "tenant": "acme" })).await;
+    assert_eq!((status, &begun["status"]), (StatusCode::ACCEPTED, &json!("running")));
+    let id = begun["id"].as_str().unwrap();
+    let again = post(&running, "/api/v1/admin/erase", OPERATOR, json!({ "tenant": "acme" })).await.1;
+    assert_eq!(again["id"], id, "one at a time");
+    let replay = post(&running, &format!("{}/replay", letter_path(&running, 0)), ADMIN, json!({})).await;
+    assert_eq!((replay.0, &replay.1["code"]), (StatusCode::CONFLICT, &json!("erasure_running")));
+
+    let erasure = ended(&running, id).await;
+    assert_eq!((&erasure["status"], &erasure["samples"]), (&json!("done"), &json!(3)));
+    assert_eq!(erasure["deadLetters"], 2);
+    assert!(running.sink.store.samples(&tenant("acme")).is_empty());
+    assert_eq!(running.sink.store.samples(&tenant("other")).len(), 1);
+    assert_eq!(letters_left(&running.queue).await, 1, "nobody's");
+
+    publish(&running.queue, vec![record(&[4])]).await;
+    running.drained().await;
+    assert_eq!(running.sink.store.samples(&tenant("acme")).len(), 1, "what comes later stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_erasure_is_its_tenants_and_the_operators() {
+    let running = with_dead_letters().await;
+    let erase = "/api/v1/admin/erase";
+    assert_eq!(post(&running, erase, STRANGER, json!({ "tenant": "acme" })).await.1["code"], "tenant_forbidden");
+    assert_eq!(post(&running, erase, OPERATOR, json!({})).await.1["code"], "tenant_required");
+    let begun = post(&running, erase, ADMIN, json!({})).await.1;
+    assert_eq!(begun["tenant"], "acme");
+    let path = format!("{erase}/{}", begun["id"].as_str().unwrap());
+    for (path, token) in [(path.as_str(), STRANGER), ("/api/v1/admin/erase/none", OPERATOR)] {
+        let (status, problem) = get(&running, path, token).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::NOT_FOUND, &json!("erasure_unknown")));
+    }
+    assert_eq!(get(&running, &path, ADMIN).await.0, StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_erasure_that_cannot_end_says_why() {
+    let running = with_dead_letters().await;
+    running.sink.damaged.store(1, std::sync::atomic::Ordering::Relaxed);
+    running.queue.append_raw(0, consumed(0, "acme/0", luminate_schemas::encode(&columns(&[1])))).unwrap();
+    let begun = post(&running, "/api/v1/admin/erase", ADMIN, json!({})).await.1;
+    let erasure = ended(&running, begun["id"].as_str().unwrap()).await;
+    assert_eq!(erasure["status"], "failed");
+    assert!(erasure["detail"].as_str().unwrap().contains("storage_damaged"), "{erasure}");
+}
+
+#[test]
+fn every_route_has_its_operation() {
+    let document = serde_json::to_value(super::openapi()).unwrap();
+    let paths: Vec<_> = document["paths"].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(paths.len(), 7, "{paths:?}");
+}
