@@ -13,7 +13,7 @@ use super::sort::value_order;
 use super::summary::Section;
 
 /// What samples are ordered by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SampleKey {
     pub(super) series: SeriesKey,
     pub(super) timestamp: i64,
@@ -21,13 +21,14 @@ pub(super) struct SampleKey {
 }
 
 impl SampleKey {
-    /// Above every sample.
-    pub(super) const END: Self =
-        Self { series: SeriesKey { section: u32::MAX, id: u128::MAX }, timestamp: i64::MAX, value: i64::MAX };
+    /// The section and the first bits of the id as one number that orders as they do.
+    pub(super) fn first_bits(&self) -> u128 {
+        u128::from(self.series.section) << 96 | self.series.id >> 32
+    }
 }
 
 /// What series are ordered by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SeriesKey {
     /// The section, as its place among all sections of the merge.
     pub(super) section: u32,
@@ -55,9 +56,8 @@ pub(super) struct RunCursor<'a> {
 struct BlockCursor<'a> {
     block: OpenBlock<'a>,
     runs: SeriesColumn,
-    reader: SeriesReader,
-    /// As many as the block has keys.
-    numbers: Vec<KeyNumbers>,
+    /// Keys and values are marked with what they are in the output.
+    reader: SeriesReader<Numbered>,
     /// What is still to be read, the next part last.
     parts: Vec<Part>,
     part: LoadedPart,
@@ -74,22 +74,11 @@ struct Part {
     keep_from: i64,
 }
 
-/// What a key of a block and its values are in the output.
-struct KeyNumbers {
-    key: Numbered,
-    /// Empty until the first value is asked for.
-    values: Vec<Numbered>,
-}
-
 /// A number of a draft, good as long as that draft has this generation.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Numbered {
     generation: u32,
     number: u32,
-}
-
-impl Numbered {
-    const NONE: Self = Self { generation: 0, number: 0 };
 }
 
 /// A part whose columns were read, and how far it was handed out.
@@ -112,18 +101,19 @@ struct LoadedPart {
 }
 
 impl LoadedPart {
+    fn key(&self) -> SampleKey {
+        let at = self.samples.start;
+        SampleKey {
+            series: SeriesKey { section: self.rank, id: self.ids.get(self.place).copied().unwrap_or_default() },
+            timestamp: self.timestamps.get(at).copied().unwrap_or_default(),
+            value: value_order(self.values.get(at).copied().unwrap_or_default()),
+        }
+    }
+
     fn begin_series(&mut self) {
         let run = self.runs.get(self.series.start + self.place).copied().unwrap_or_default() as usize;
         self.samples = self.samples.end..self.samples.end + run;
     }
-}
-
-/// A stretch of samples of one series that a cursor hands out.
-pub(super) struct Stretch<'c> {
-    pub(super) series: SeriesKey,
-    pub(super) keep_from: i64,
-    pub(super) timestamps: &'c [i64],
-    pub(super) values: &'c [f64],
 }
 
 impl<'a> RunCursor<'a> {
@@ -140,72 +130,77 @@ impl<'a> RunCursor<'a> {
 
     /// The key of the sample at hand.
     pub(super) fn key(&self) -> SampleKey {
-        let Some(cursor) = &self.block else { return SampleKey::END };
-        let part = &cursor.part;
-        let at = part.samples.start;
-        SampleKey {
-            series: cursor.part.series_key(),
-            timestamp: part.timestamps.get(at).copied().unwrap_or_default(),
-            value: value_order(part.values.get(at).copied().unwrap_or_default()),
-        }
+        self.part().map_or(SampleKey::default(), LoadedPart::key)
     }
 
-    /// The samples at hand that belong to one series and are not above `limit`; at least the one at hand.
-    pub(super) fn stretch(&self, limit: &SampleKey) -> Stretch<'_> {
-        let part = self.block.as_ref().map(|cursor| &cursor.part);
-        let Some(part) = part else {
-            return Stretch { series: SampleKey::END.series, keep_from: 0, timestamps: &[], values: &[] };
-        };
-        let series = part.series_key();
-        let mut timestamps = part.timestamps.get(part.samples.clone()).unwrap_or_default();
-        let mut values = part.values.get(part.samples.clone()).unwrap_or_default();
-        if series == limit.series {
-            let below =
-                |(timestamp, value): (&i64, &f64)| (*timestamp, value_order(*value)) <= (limit.timestamp, limit.value);
-            let len = timestamps.iter().zip(values).skip(1).take_while(|sample| below(*sample)).count() + 1;
-            timestamps = timestamps.get(..len).unwrap_or(timestamps);
-            values = values.get(..len).unwrap_or(values);
+    /// The number of samples from the one at hand on that are of its series, `series`, and not above the smallest key of the
+    /// other runs; at least 1.
+    pub(super) fn stretch(&self, series: SeriesKey, runner_up: impl FnOnce() -> Option<SampleKey>) -> usize {
+        let Some(part) = self.part() else { return 1 };
+        if part.samples.len() == 1 {
+            return 1;
         }
-        Stretch { series, keep_from: part.keep_from, timestamps, values }
+        let Some(limit) = runner_up().filter(|limit| limit.series == series) else { return part.samples.len() };
+        let (timestamps, values) = self.samples(part.samples.len());
+        let below =
+            |(timestamp, value): (&i64, &f64)| (*timestamp, value_order(*value)) <= (limit.timestamp, limit.value);
+        timestamps.iter().zip(values).skip(1).take_while(|sample| below(*sample)).count() + 1
     }
 
-    /// Leaves `samples` samples of a stretch behind; false at the end of the run.
-    pub(super) fn advance(&mut self, samples: usize, report: &mut MergeReport) -> Result<bool, StorageError> {
-        let Some(cursor) = &mut self.block else { return Ok(false) };
+    /// Timestamps and values of the next samples.
+    pub(super) fn samples(&self, samples: usize) -> (&[i64], &[f64]) {
+        let Some(part) = self.part() else { return (&[], &[]) };
+        let range = part.samples.start..part.samples.start + samples;
+        (part.timestamps.get(range.clone()).unwrap_or_default(), part.values.get(range).unwrap_or_default())
+    }
+
+    /// Samples of the section at hand before this have expired.
+    pub(super) fn keep_from(&self) -> i64 {
+        self.part().map_or(i64::MIN, |part| part.keep_from)
+    }
+
+    fn part(&self) -> Option<&LoadedPart> {
+        self.block.as_ref().map(|cursor| &cursor.part)
+    }
+
+    /// Leaves a stretch of samples behind; answers with the next sample's key, or `None` at the end of the run.
+    pub(super) fn advance(
+        &mut self,
+        samples: usize,
+        report: &mut MergeReport,
+    ) -> Result<Option<SampleKey>, StorageError> {
+        let Some(cursor) = &mut self.block else { return Ok(None) };
         let part = &mut cursor.part;
         part.samples.start += samples;
-        if !part.samples.is_empty() {
-            return Ok(true);
-        }
-        part.place += 1;
-        if part.place < part.ids.len() {
+        if part.samples.is_empty() {
+            part.place += 1;
+            if part.place == part.ids.len() {
+                return Ok(self.next_part(report)?.then(|| self.key()));
+            }
             part.begin_series();
-            return Ok(true);
         }
-        self.next_part(report)
+        Ok(Some(part.key()))
     }
 
     /// Begins the series at hand in a draft, with its dimensions. `generation` is the draft's.
     pub(super) fn begin_series(&mut self, draft: &mut BlockDraft, generation: u32) {
         let Some(cursor) = &mut self.block else { return };
         self.dimensions.clear();
-        for (at, key) in cursor.reader.keys() {
+        for at in 0..cursor.reader.keys() {
+            let Some(key) = cursor.reader.key_mut(at) else { continue };
             let reference = key.references.get(cursor.part.place).copied().unwrap_or_default();
-            let (Some(value), Some(numbers)) = (reference.checked_sub(1), cursor.numbers.get_mut(at)) else { continue };
-            if numbers.key.generation != generation {
-                numbers.key = Numbered { generation, number: draft.key_number(&key.name) };
+            let Some(value) = reference.checked_sub(1) else { continue };
+            if key.mark.generation != generation {
+                key.mark = Numbered { generation, number: draft.key_number(&key.name) };
             }
-            if numbers.values.is_empty() {
-                numbers.values = vec![Numbered::NONE; key.values.len()];
-            }
-            let Some(numbered) = numbers.values.get_mut(value as usize) else { continue };
+            let mut numbered = *key.values.mark(value);
             if numbered.generation != generation {
-                let number = draft.push_value(numbers.key.number, key.values.text(value));
-                *numbered = Numbered { generation, number };
+                numbered = Numbered { generation, number: draft.push_value(key.mark.number, key.values.text(value)) };
+                *key.values.mark(value) = numbered;
             }
-            self.dimensions.push((numbers.key.number, numbered.number));
+            self.dimensions.push((key.mark.number, numbered.number));
         }
-        draft.begin_series(cursor.part.series_key().id, &self.dimensions);
+        draft.begin_series(cursor.part.key().series.id, &self.dimensions);
     }
 
     /// Reads the next part, of this block or the next one that has any.
@@ -221,12 +216,6 @@ impl<'a> RunCursor<'a> {
             let Some(input) = self.inputs.next() else { return Ok(false) };
             self.block = BlockCursor::open(self.source, input, report)?;
         }
-    }
-}
-
-impl LoadedPart {
-    fn series_key(&self) -> SeriesKey {
-        SeriesKey { section: self.rank, id: self.ids.get(self.place).copied().unwrap_or_default() }
     }
 }
 
@@ -260,11 +249,9 @@ impl<'a> BlockCursor<'a> {
             parts.extend(strips.map(|strip| Part { section: at, rank, strip, keep_from }));
         }
         parts.reverse();
-        let number_key = |_| KeyNumbers { key: Numbered::NONE, values: Vec::new() };
         Ok(Some(Self {
             runs: block.runs(),
             reader: SeriesReader::new(&block),
-            numbers: input.summary.keys.iter().map(number_key).collect(),
             parts,
             part: LoadedPart::default(),
             block,

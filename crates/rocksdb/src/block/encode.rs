@@ -25,7 +25,7 @@ pub struct EncodedBlock {
 /// Nothing is returned for no samples.
 #[must_use]
 pub fn encode_batch(records: &[BatchRecord]) -> Vec<EncodedBlock> {
-    encode_batch_with(records, ARRIVAL_BLOCK_SAMPLES, Layout::STANDARD)
+    encode_batch_with(records, ARRIVAL_BLOCK_SAMPLES, Layout::ARRIVAL)
 }
 
 /// As [`encode_batch`], in blocks of about `block_samples`.

@@ -9,25 +9,26 @@ use super::canonical::{CanonicalBytes, PrefixedStrings};
 use super::open::{OpenBlock, SeriesColumn};
 
 /// Reads dimensions and ids of series, some of one section at a time.
-pub(super) struct SeriesReader {
+pub(super) struct SeriesReader<M = ()> {
     /// For each key of the block what was read of it.
-    keys: Vec<Option<KeyReader>>,
+    keys: Vec<Option<KeyReader<M>>>,
     /// The keys that the section at hand has, ascending by name.
     present: Vec<usize>,
     canonical: CanonicalBytes,
 }
 
-/// A key and all its values.
-pub(super) struct KeyReader {
+/// A key and all its values, each with a mark of the reader's user.
+pub(super) struct KeyReader<M> {
     pub(super) name: Arc<str>,
-    pub(super) values: PrefixedStrings,
+    pub(super) mark: M,
+    pub(super) values: PrefixedStrings<M>,
     /// For each series at hand 0 where the dimension is missing, else the value's place plus 1.
     pub(super) references: Vec<u32>,
     prefixed_name: PrefixedStrings,
     column: SeriesColumn,
 }
 
-impl SeriesReader {
+impl<M: Clone + Default> SeriesReader<M> {
     pub(super) fn new(block: &OpenBlock<'_>) -> Self {
         let keys = block.summary.keys.iter().map(|_| None).collect();
         Self { keys, present: Vec::new(), canonical: CanonicalBytes::default() }
@@ -55,9 +56,14 @@ impl SeriesReader {
         Ok(())
     }
 
-    /// The keys of the section whose dimensions were read last, ascending by name, with their places in the block.
-    pub(super) fn keys(&self) -> impl Iterator<Item = (usize, &KeyReader)> {
-        self.present.iter().filter_map(|at| Some((*at, self.keys.get(*at)?.as_ref()?)))
+    /// How many keys the section has whose dimensions were read last.
+    pub(super) fn keys(&self) -> usize {
+        self.present.len()
+    }
+
+    /// One of these keys, which ascend by name.
+    pub(super) fn key_mut(&mut self, at: usize) -> Option<&mut KeyReader<M>> {
+        self.keys.get_mut(*self.present.get(at)?)?.as_mut()
     }
 
     /// Reads the ids of some series of a section, given relative to its first. Where they are not stored, these must be the
@@ -76,9 +82,10 @@ impl SeriesReader {
         let metric = block.summary.sections.get(section).map_or("", |section| &section.metric);
         let mut canonical = std::mem::take(&mut self.canonical);
         canonical.truncate(0);
-        canonical.push(&PrefixedStrings::one(metric), 0);
+        canonical.push(&PrefixedStrings::<()>::one(metric), 0);
         let metric_bytes = canonical.len();
-        let keys: Vec<&KeyReader> = self.keys().map(|(_, key)| key).collect();
+        let keys: Vec<&KeyReader<M>> =
+            self.present.iter().filter_map(|at| self.keys.get(*at).and_then(Option::as_ref)).collect();
         out.clear();
         for place in 0..series.len() {
             canonical.truncate(metric_bytes);
@@ -95,12 +102,13 @@ impl SeriesReader {
     }
 }
 
-impl KeyReader {
+impl<M: Clone + Default> KeyReader<M> {
     fn open(block: &OpenBlock<'_>, key: usize) -> Result<Self, StorageError> {
         let name = block.summary.keys.get(key).map(|key| key.name.clone()).unwrap_or_default();
         Ok(Self {
             prefixed_name: PrefixedStrings::one(&name),
             name,
+            mark: M::default(),
             values: PrefixedStrings::of(&block.dictionary(key)?),
             references: Vec::new(),
             column: block.references(key),

@@ -37,6 +37,9 @@ impl Layout {
         ids_per_page: 4_096,
         dictionary_page_bytes: 24 * 1024,
     };
+
+    /// For arrival blocks: a merge holds a strip of each in memory, and all of them should fit the processor's cache.
+    pub(super) const ARRIVAL: Self = Self { strip_samples: 4_096, strip_samples_of_section: 2_048, ..Self::STANDARD };
 }
 
 /// A strip: neighbouring series whose samples stand on one page of timestamps and one of values. A series with more

@@ -6,7 +6,7 @@ use luminate_model::TenantId;
 use luminate_model::time::DAY_MS;
 use luminate_storage::StorageError;
 
-use super::cursor::{MergeSource, RunCursor, SampleKey};
+use super::cursor::{MergeSource, RunCursor};
 use super::encode::EncodedBlock;
 use super::index::Layout;
 use super::output::MergeOutput;
@@ -112,12 +112,11 @@ pub(super) fn merge_with(
     }
     let mut tournament = Tournament::new(&cursors);
     let mut output = MergeOutput::new(&sections, *options, layout, emit);
-    while let Some(winner) = tournament.winner() {
-        let limit = tournament.runner_up();
+    while let Some((winner, key)) = tournament.winner() {
         let Some(cursor) = cursors.get_mut(winner) else { break };
-        let samples = output.append(cursor, &limit, &mut report)?;
-        let key = if cursor.advance(samples, &mut report)? { cursor.key() } else { SampleKey::END };
-        tournament.replace(key);
+        let samples = cursor.stretch(key.series, || tournament.runner_up());
+        output.append(cursor, key.series, samples, &mut report)?;
+        tournament.replace(cursor.advance(samples, &mut report)?);
     }
     output.finish()?;
     Ok(report)

@@ -1,10 +1,12 @@
 //! What a merge writes: samples in order, parted by window of time into blocks.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
+use luminate_model::TimeRange;
 use luminate_storage::StorageError;
 
-use super::cursor::{RunCursor, SampleKey, SeriesKey};
+use super::cursor::{RunCursor, SeriesKey};
 use super::draft::BlockDraft;
 use super::encode::EncodedBlock;
 use super::index::Layout;
@@ -26,22 +28,27 @@ pub(super) struct MergeOutput<'m> {
     options: MergeOptions,
     emit: &'m mut dyn FnMut(EncodedBlock) -> Result<(), StorageError>,
     writer: BlockWriter,
-    /// The blocks that are being collected, by window: all of one tenant.
-    windows: BTreeMap<i64, Window>,
+    /// The block that the last sample went to.
+    current: Option<Window>,
+    /// The other blocks that are being collected, by the starts of their windows: all of one tenant.
+    others: BTreeMap<i64, Window>,
     /// The section of the last sample.
     section: Option<u32>,
     /// The last generation that was given to a draft.
     generation: u32,
     series_until_sum: u32,
-    /// Drafts whose memory can be used again.
-    spare: Vec<BlockDraft>,
+    /// A draft whose memory can be used again.
+    spare: Option<BlockDraft>,
 }
 
 /// A block that is being collected.
 struct Window {
+    /// The window's first timestamp and the first one after it.
+    time: TimeRange,
     draft: BlockDraft,
     /// Tells this draft from every other that this one's memory was used for.
     generation: u32,
+    /// The series of the last sample.
     last: Option<SeriesKey>,
 }
 
@@ -58,135 +65,157 @@ impl<'m> MergeOutput<'m> {
             options,
             emit,
             writer: BlockWriter::new(layout),
-            windows: BTreeMap::new(),
+            current: None,
+            others: BTreeMap::new(),
             section: None,
             generation: 0,
             series_until_sum: SERIES_BETWEEN_SUMS,
-            spare: Vec::new(),
+            spare: None,
         }
     }
 
-    /// Appends the samples at hand of a cursor, up to `limit` and the end of their series, and says how many those were.
+    /// Appends the next samples of a cursor, all of `series`.
     pub(super) fn append(
         &mut self,
         cursor: &mut RunCursor<'_>,
-        limit: &SampleKey,
+        series: SeriesKey,
+        samples: usize,
         report: &mut MergeReport,
-    ) -> Result<usize, StorageError> {
-        let stretch = cursor.stretch(limit);
-        let (series, samples) = (stretch.series, stretch.timestamps.len());
-        let expired = stretch.timestamps.partition_point(|timestamp| *timestamp < stretch.keep_from);
+    ) -> Result<(), StorageError> {
+        let (timestamps, keep_from) = (cursor.samples(samples).0, cursor.keep_from());
+        let expired = timestamps.iter().take_while(|timestamp| **timestamp < keep_from).count();
         report.expired += expired as u64;
         report.kept += (samples - expired) as u64;
-        self.enter_section(series.section)?;
+        if self.section != Some(series.section) {
+            self.enter_section(series.section)?;
+        }
         let mut start = expired;
         while start < samples {
-            let window =
-                cursor.stretch(limit).timestamps.get(start).map_or(0, |t| t.div_euclid(self.options.window_ms));
-            start += self.append_to_window(cursor, limit, start, window)?;
+            start += self.append_to_window(cursor, series, start..samples)?;
         }
-        Ok(samples)
+        Ok(())
     }
 
-    /// Appends to one window what belongs there of a stretch, from `start` on, and says how many samples those were.
+    /// Appends of a cursor's next samples those in `range` that belong to one window with the first of them, and says how
+    /// many those were.
     fn append_to_window(
         &mut self,
         cursor: &mut RunCursor<'_>,
-        limit: &SampleKey,
-        start: usize,
-        window: i64,
+        series: SeriesKey,
+        range: Range<usize>,
     ) -> Result<usize, StorageError> {
-        let series = cursor.key().series;
-        self.make_room(window, series)?;
-        let (generation, spare) = (&mut self.generation, &mut self.spare);
-        let collected = self.windows.entry(window).or_insert_with(|| {
-            *generation += 1;
-            let draft = spare.pop().unwrap_or_else(|| BlockDraft::new(BlockKind::Merged));
-            Window { draft, generation: *generation, last: None }
-        });
-        let draft = &mut collected.draft;
-        if collected.last != Some(series) {
-            if collected.last.map(|last| last.section) != Some(series.section)
+        let first = cursor.samples(range.end).0.get(range.start).copied().unwrap_or_default();
+        self.make_room(first, series)?;
+        let Some(window) = &mut self.current else { return Ok(range.len()) };
+        let draft = &mut window.draft;
+        if window.last != Some(series) {
+            if window.last.map(|last| last.section) != Some(series.section)
                 && let Some(section) = self.sections.get(series.section as usize)
             {
                 draft.begin_section(section.tenant.clone(), section.metric.clone(), section.retention_days);
             }
-            cursor.begin_series(draft, collected.generation);
-            collected.last = Some(series);
+            cursor.begin_series(draft, window.generation);
+            window.last = Some(series);
         }
-        let stretch = cursor.stretch(limit);
-        let timestamps = stretch.timestamps.get(start..).unwrap_or_default();
-        let values = stretch.values.get(start..).unwrap_or_default();
+        let (timestamps, values) = cursor.samples(range.end);
+        let timestamps = timestamps.get(range.clone()).unwrap_or_default();
+        let values = values.get(range).unwrap_or_default();
         let room = draft.room(self.options.block_samples).max(1);
-        let window_end = (window + 1).saturating_mul(self.options.window_ms);
-        let taken = timestamps.partition_point(|timestamp| *timestamp < window_end).clamp(1, room);
+        let in_window = timestamps.iter().take_while(|timestamp| **timestamp < window.time.end).count();
+        let taken = in_window.clamp(1, room);
         let (timestamps, values) = (&timestamps[..taken], &values[..taken]);
         draft.push_samples(timestamps, values);
         Ok(taken)
     }
 
-    /// Ends the block of a window where a sample of `series` does not fit any more, and others where all are too large.
-    fn make_room(&mut self, window: i64, series: SeriesKey) -> Result<(), StorageError> {
-        let block_samples = self.options.block_samples;
-        let full = self.windows.get(&window).is_some_and(|collected| {
-            if collected.last == Some(series) {
-                collected.draft.room(block_samples) == 0
-            } else {
-                collected.draft.is_full(block_samples)
-            }
-        });
-        if full {
-            self.end_block(window)?;
-        }
+    /// Makes the block at hand one that takes a sample of `series` at `timestamp`: ends it where it is full, and the largest
+    /// one where all together are too large.
+    fn make_room(&mut self, timestamp: i64, series: SeriesKey) -> Result<(), StorageError> {
         self.series_until_sum -= 1;
         if self.series_until_sum == 0 {
             self.series_until_sum = SERIES_BETWEEN_SUMS;
-            let sizes = self.windows.iter().map(|(window, collected)| (collected.draft.memory_bytes(), *window));
-            if sizes.clone().map(|(bytes, _)| bytes).sum::<usize>() > MOST_DRAFT_BYTES
-                && let Some((_, largest)) = sizes.max()
-            {
-                self.end_block(largest)?;
-            }
+            self.bound_memory()?;
+        }
+        let block_samples = self.options.block_samples;
+        let window = self.enter_window(timestamp);
+        let full = if window.last == Some(series) {
+            window.draft.room(block_samples) == 0
+        } else {
+            window.draft.is_full(block_samples)
+        };
+        if full {
+            self.end_current()?;
+            self.enter_window(timestamp);
         }
         Ok(())
     }
 
-    /// Ends all blocks where a section of another tenant begins.
+    /// Makes the block at hand the one that a timestamp belongs to.
+    fn enter_window(&mut self, timestamp: i64) -> &mut Window {
+        if let Some(left) = self.current.take_if(|window| !window.time.contains(timestamp)) {
+            self.others.insert(left.time.start, left);
+        }
+        let window_ms = self.options.window_ms;
+        let start = timestamp.div_euclid(window_ms).saturating_mul(window_ms);
+        let (others, spare, generation) = (&mut self.others, &mut self.spare, &mut self.generation);
+        self.current.get_or_insert_with(|| {
+            others.remove(&start).unwrap_or_else(|| {
+                *generation += 1;
+                let draft = spare.take().unwrap_or_else(|| BlockDraft::new(BlockKind::Merged));
+                let time = TimeRange { start, end: start.saturating_add(window_ms) };
+                Window { time, draft, generation: *generation, last: None }
+            })
+        })
+    }
+
+    /// Ends the largest block where all together are too large.
+    fn bound_memory(&mut self) -> Result<(), StorageError> {
+        if let Some(left) = self.current.take() {
+            self.others.insert(left.time.start, left);
+        }
+        let sizes = || self.others.iter().map(|(start, window)| (window.draft.memory_bytes(), *start));
+        if sizes().map(|(bytes, _)| bytes).sum::<usize>() <= MOST_DRAFT_BYTES {
+            return Ok(());
+        }
+        self.current = sizes().max().and_then(|(_, start)| self.others.remove(&start));
+        self.end_current()
+    }
+
+    /// Goes on to the samples of another section; ends all blocks where it is another tenant's.
     fn enter_section(&mut self, section: u32) -> Result<(), StorageError> {
         let tenant_of = |section: u32| self.sections.get(section as usize).map(|section| &section.tenant);
         let before = self.section.replace(section);
-        if before.is_some_and(|before| before != section && tenant_of(before) != tenant_of(section)) {
-            self.end_blocks()?;
+        if before.is_some_and(|before| tenant_of(before) != tenant_of(section)) {
+            self.end_all()?;
         }
         Ok(())
     }
 
-    fn end_block(&mut self, window: i64) -> Result<(), StorageError> {
-        if let Some(mut collected) = self.windows.remove(&window) {
-            let draft = &mut collected.draft;
-            let tables = draft.take_tables();
-            let sorted: Vec<SortedStrings<'_>> =
-                tables.iter().map(|table| SortedStrings::sort(&table.iter().collect::<Vec<_>>())).collect();
-            draft.renumber(|key, value| sorted[key as usize].places[value as usize]);
-            let values: Vec<Vec<&str>> = sorted.into_iter().map(|sorted| sorted.distinct).collect();
-            (self.emit)(self.writer.write(draft, &values))?;
-            draft.clear();
-            self.spare.push(collected.draft);
-            // One draft's memory is used again; that of many windows is given back.
-            self.spare.truncate(1);
-        }
+    /// Ends the block at hand.
+    fn end_current(&mut self) -> Result<(), StorageError> {
+        let Some(Window { mut draft, .. }) = self.current.take() else { return Ok(()) };
+        let tables = draft.take_tables();
+        let sorted: Vec<SortedStrings<'_>> =
+            tables.iter().map(|table| SortedStrings::sort(&table.iter().collect::<Vec<_>>())).collect();
+        draft.renumber(|key, value| sorted[key as usize].places[value as usize]);
+        let values: Vec<Vec<&str>> = sorted.into_iter().map(|sorted| sorted.distinct).collect();
+        (self.emit)(self.writer.write(&draft, &values))?;
+        draft.clear();
+        self.spare = Some(draft);
         Ok(())
     }
 
-    fn end_blocks(&mut self) -> Result<(), StorageError> {
-        while let Some(window) = self.windows.keys().next().copied() {
-            self.end_block(window)?;
+    fn end_all(&mut self) -> Result<(), StorageError> {
+        self.end_current()?;
+        while let Some((_, window)) = self.others.pop_first() {
+            self.current = Some(window);
+            self.end_current()?;
         }
         Ok(())
     }
 
     /// Ends all blocks.
     pub(super) fn finish(mut self) -> Result<(), StorageError> {
-        self.end_blocks()
+        self.end_all()
     }
 }

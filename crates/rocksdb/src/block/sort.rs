@@ -127,9 +127,9 @@ impl<'a> Collector<'a> {
     fn push_record(&mut self, record: &'a BatchRecord, sections: &[u32]) {
         let parts = record.samples.parts();
         let keys: Vec<u32> = parts.keys.iter().map(|key| self.key_number(key)).collect();
-        let key_bytes = PrefixedStrings::of(&parts.keys);
-        let value_bytes = PrefixedStrings::of(&parts.values);
-        let metric_bytes = PrefixedStrings::of(&parts.metrics);
+        let key_bytes = PrefixedStrings::<()>::of(&parts.keys);
+        let value_bytes = PrefixedStrings::<()>::of(&parts.values);
+        let metric_bytes = PrefixedStrings::<()>::of(&parts.metrics);
         let mut known = vec![KnownValue { key: u32::MAX, number: 0 }; parts.values.len()];
         // Values that several keys have.
         let mut known_elsewhere: HashMap<(u32, u32), u32, RandomState> = HashMap::default();
