@@ -27,6 +27,9 @@ pub mod receipt;
 pub mod render;
 pub mod service;
 
+#[cfg(test)]
+mod tests;
+
 pub use config::{InvalidQueryConfig, QueryConfig};
 pub use openapi::openapi;
 pub use service::{Clock, QueryParts, build};

@@ -1,0 +1,97 @@
+//! What is erased is gone, and replays do not bring it back.
+
+use luminate_model::{Offset, Sample, TenantId};
+
+use super::batches::{batch, sample};
+use super::collect::read;
+use super::generate::tenant;
+use super::{Ending, NOW, StoreFactory, ample, source};
+use crate::request::{CatalogueRequest, ScanRequest};
+use crate::sink::{Erased, SampleSink, Stored};
+use crate::source::SampleSource;
+
+fn one(value: f64) -> [Sample; 1] {
+    [sample("m", NOW, value, &[("host", "a")])]
+}
+
+async fn values(store: &impl SampleSource, of: &TenantId) -> Vec<f64> {
+    read(store, &ScanRequest::new(of.clone(), "m", NOW)).await.iter().map(|sample| sample.value).collect()
+}
+
+/// Samples, catalogue and idempotency entries of the tenant are gone; everything else is as it was.
+pub async fn an_erased_tenant_is_gone_and_others_stay(factory: &mut impl StoreFactory) {
+    let mut store = factory.open().await;
+    let (acme, beta) = (tenant("acme"), tenant("beta"));
+    for partition in [0, 1] {
+        let both =
+            batch(source(partition), 0, 2).with_record(&acme, 0, 0, &one(1.0)).with_record(&beta, 1, 0, &one(2.0));
+        store.write(both.with_entry(&acme, 0, NOW).with_entry(&beta, 1, NOW)).await.unwrap();
+    }
+    let erased = store.erase(&acme, &[(source(0), Offset(2)), (source(1), Offset(2))]).await.unwrap();
+    assert_eq!(erased, Erased { samples: 2 });
+    for ending in [Ending::Crash, Ending::Close] {
+        assert_eq!(values(store.as_ref(), &acme).await, [0.0; 0]);
+        assert_eq!(values(store.as_ref(), &beta).await, [2.0, 2.0]);
+        let metrics = store.metrics(&CatalogueRequest::new(acme.clone(), 10, NOW), &ample()).await.unwrap();
+        assert_eq!(metrics.entries, []);
+        let resume = store.resume(&source(0)).await.unwrap();
+        assert_eq!(resume.next, Some(Offset(2)));
+        assert!(resume.idempotency.iter().map(|entry| &entry.tenant).eq([&beta]));
+        store = factory.reopen(store, ending).await;
+    }
+    let fresh = batch(source(0), 2, 3).with_record(&acme, 2, 0, &one(3.0));
+    assert_eq!(store.write(fresh).await.unwrap(), Stored { already: false, samples: 1, erased: 0 });
+    assert_eq!(values(store.as_ref(), &acme).await, [3.0]);
+}
+
+/// Only offsets before the erasure's end are covered, of the sources that it names; others are covered as far as they are
+/// stored.
+pub async fn a_replay_does_not_undo_an_erasure(factory: &mut impl StoreFactory) {
+    let mut store = factory.open().await;
+    let acme = tenant("acme");
+    let first = batch(source(0), 0, 3).with_record(&acme, 0, 0, &one(1.0)).with_record(&acme, 2, 0, &one(2.0));
+    let of_other = batch(source(1), 0, 1).with_record(&acme, 0, 0, &one(3.0));
+    store.write(first.clone()).await.unwrap();
+    store.write(of_other.clone()).await.unwrap();
+    assert_eq!(store.erase(&acme, &[(source(0), Offset(2))]).await.unwrap(), Erased { samples: 2 });
+    for ending in [Ending::Crash, Ending::Close] {
+        assert!(store.write(first.clone()).await.unwrap().already);
+        assert!(store.write(of_other.clone()).await.unwrap().already);
+        assert_eq!(values(store.as_ref(), &acme).await, [2.0], "the offset after the erasure's end stays");
+        store = factory.reopen(store, ending).await;
+    }
+}
+
+/// An erasure may end where the store has not come yet: what was acknowledged before it and not stored is erased too.
+pub async fn an_erasure_reaches_into_what_is_to_come(factory: &mut impl StoreFactory) {
+    let mut store = factory.open().await;
+    let (acme, beta) = (tenant("acme"), tenant("beta"));
+    store.write(batch(source(0), 0, 1).with_record(&acme, 0, 0, &one(1.0))).await.unwrap();
+    let ends = [(source(0), Offset(3)), (source(1), Offset(1))];
+    assert_eq!(store.erase(&acme, &ends).await.unwrap(), Erased { samples: 1 });
+    store = factory.reopen(store, Ending::Crash).await;
+    let late = batch(source(0), 1, 5)
+        .with_record(&acme, 1, 0, &one(2.0))
+        .with_record(&beta, 2, 0, &one(3.0))
+        .with_record(&acme, 3, 0, &one(4.0));
+    assert_eq!(store.write(late).await.unwrap(), Stored { already: false, samples: 2, erased: 1 });
+    let of_other = batch(source(1), 0, 2).with_record(&acme, 0, 0, &one(5.0)).with_record(&acme, 1, 0, &one(6.0));
+    assert_eq!(store.write(of_other).await.unwrap(), Stored { already: false, samples: 1, erased: 1 });
+    assert_eq!(values(store.as_ref(), &acme).await, [4.0, 6.0]);
+    assert_eq!(values(store.as_ref(), &beta).await, [3.0]);
+}
+
+/// Erasing again finds nothing, takes nothing back, and a shorter one does not shorten the longer.
+pub async fn an_erasure_may_be_repeated(factory: &mut impl StoreFactory) {
+    let store = factory.open().await;
+    let acme = tenant("acme");
+    store.write(batch(source(0), 0, 1).with_record(&acme, 0, 0, &one(1.0))).await.unwrap();
+    assert_eq!(store.erase(&acme, &[(source(0), Offset(2))]).await.unwrap(), Erased { samples: 1 });
+    for end in [2, 1] {
+        assert_eq!(store.erase(&acme, &[(source(0), Offset(end))]).await.unwrap(), Erased { samples: 0 });
+    }
+    assert_eq!(store.erase(&tenant("nobody"), &[]).await.unwrap(), Erased { samples: 0 });
+    let late = batch(source(0), 1, 3).with_record(&acme, 1, 0, &one(2.0)).with_record(&acme, 2, 0, &one(3.0));
+    assert_eq!(store.write(late).await.unwrap(), Stored { already: false, samples: 1, erased: 1 });
+    assert_eq!(values(store.as_ref(), &acme).await, [3.0]);
+}
