@@ -2,10 +2,10 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`json`] | `{"metrics": [...]}` in one document |
-//! | [`ndjson`] | one metric a line |
-//! | [`metric`] | one metric, which both have in common |
-//! | [`scanner`] | JSON, token by token |
+//! | `json` | `{"metrics": [...]}` in one document |
+//! | `ndjson` | one metric a line |
+//! | `metric` | one metric, which both have in common |
+//! | `scanner` | JSON, token by token |
 //!
 //! Decoders borrow from the body and allocate nothing for a sample, escapes in strings aside. They know the form of a
 //! protocol, and what is wrong with the form of a single sample; whether a sample is valid is judged behind them.
