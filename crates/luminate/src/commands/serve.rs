@@ -13,6 +13,7 @@ use luminate_runtime::telemetry::logs;
 
 use crate::failure::CommandFailure;
 use crate::output;
+use crate::serve::allocator;
 use crate::serve::load::{LoadedConfig, Overrides, load};
 use crate::serve::wiring::{self, Node};
 
@@ -45,6 +46,7 @@ pub(crate) struct ServeArgs {
 }
 
 pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, CommandFailure> {
+    allocator::bound();
     let overrides = Overrides { config: args.config.clone(), listen: args.listen.clone(), data: args.data.clone() };
     let loaded = load(&Environment::of_process(), &overrides)?;
     logs::start(&loaded.config.log).context("cannot set up the log")?;

@@ -2,6 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`allocator`] | bounds on what the system's allocator keeps |
 //! | [`config`] | [`ServeConfig`]: the sections of all parts |
 //! | [`environment`] | the variables that set them |
 //! | [`load`] | the layers of the configuration put together and checked |
@@ -10,8 +11,8 @@
 //! | [`watch`] | health, failure and closing of queue and store |
 //! | [`openapi`] | the document of all routes |
 //! | [`reference`] | the generated pages of the documentation |
-//! | [`reference`] | generated pages of the documentation |
 
+pub(crate) mod allocator;
 pub(crate) mod config;
 pub(crate) mod environment;
 pub(crate) mod load;
