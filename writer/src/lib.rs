@@ -32,6 +32,8 @@ mod watch;
 pub mod writer;
 
 #[cfg(test)]
+mod exactly_once_tests;
+#[cfg(test)]
 mod pipeline_tests;
 #[cfg(test)]
 mod test_records;

@@ -116,6 +116,10 @@ impl PartitionWriter {
         if let Some(next) = next {
             self.consumer.seek(next).await?;
         }
+        if let Some(stored) = known.next {
+            // The commit of what is stored may have been lost, and the queue would keep it until the next batch.
+            self.consumer.commit(stored, "").await?;
+        }
         let window = IdempotencyWindow::new(self.pipeline.config.idempotency.max_entries, known.idempotency);
         tracing::info!(%source, next = next.map(|next| next.0), keyed_records = window.len(), "partition begins");
         self.pipeline.progress.stored(source, next.unwrap_or_default());

@@ -41,7 +41,7 @@ impl TestSink {
     }
 
     /// The ranges of the batches that were stored.
-    fn ranges(&self) -> Vec<(Offset, Offset)> {
+    pub(crate) fn ranges(&self) -> Vec<(Offset, Offset)> {
         self.batches.lock().unwrap().clone()
     }
 
@@ -130,7 +130,7 @@ impl Running {
         reached.expect("the writer gets there").expect("no partition stops");
     }
 
-    async fn stop(self) -> (MemoryQueue, Arc<TestSink>) {
+    pub(crate) async fn stop(self) -> (MemoryQueue, Arc<TestSink>) {
         self.lifecycle.request_stop(StopReason::Requested("test".to_owned()));
         let report = self.lifecycle.run_until_stopped().await;
         assert_eq!(report.failures, Vec::<String>::new());
@@ -143,7 +143,7 @@ pub(crate) fn record(timestamps: &[i64]) -> Record {
     Record { key: RecordKey { tenant: tenant("acme"), shard: 0 }, headers: Vec::new(), value }
 }
 
-fn keyed(timestamps: &[i64], key: u128, body: u128) -> Record {
+pub(crate) fn keyed(timestamps: &[i64], key: u128, body: u128) -> Record {
     let headers = IdempotencyHeaders { key, body, part: 0, parts: 1 }.to_headers();
     Record { headers, ..record(timestamps) }
 }

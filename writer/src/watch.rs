@@ -24,6 +24,8 @@ pub(crate) struct Watch {
     writer: Dependency,
     /// Since when, in ms since 1970, a source lags.
     behind_since: HashMap<Source, i64>,
+    /// Why the store took no batches when it was looked at last.
+    refusal: Option<String>,
 }
 
 impl Watch {
@@ -34,7 +36,7 @@ impl Watch {
         lifecycle: &Lifecycle,
     ) -> Self {
         let (store, writer) = (lifecycle.health().dependency("storage"), lifecycle.health().dependency("writer"));
-        Self { pipeline, queue, clock, store, writer, behind_since: HashMap::new() }
+        Self { pipeline, queue, clock, store, writer, behind_since: HashMap::new(), refusal: None }
     }
 
     /// Runs until the process stops.
@@ -50,10 +52,7 @@ impl Watch {
     }
 
     pub(crate) async fn look(&mut self) {
-        match self.pipeline.sink.writable() {
-            Ok(()) => self.store.up(),
-            Err(reason) => self.store.down(reason),
-        }
+        self.look_at_store();
         let stopped = self.pipeline.progress.stopped_sources();
         self.pipeline.metrics.partitions_stopped.set(stopped.len() as f64);
         match stopped.first() {
@@ -65,6 +64,22 @@ impl Watch {
         match self.queue.ends().await {
             Ok(ends) => self.measure_lag(&ends),
             Err(error) => tracing::debug!(code = error.code(), %error, "the queue does not tell its ends"),
+        }
+    }
+
+    /// The reason is for the log: health is public, and the reason may name files.
+    fn look_at_store(&mut self) {
+        let refusal = self.pipeline.sink.writable().err();
+        match &refusal {
+            None => self.store.up(),
+            Some(_) => self.store.down("takes no batches now; the log says why"),
+        }
+        if refusal != self.refusal {
+            match &refusal {
+                None => tracing::info!("the store takes batches again"),
+                Some(reason) => tracing::warn!(reason, "the store takes no batches"),
+            }
+            self.refusal = refusal;
         }
     }
 
