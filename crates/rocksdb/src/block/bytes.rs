@@ -126,6 +126,8 @@ mod tests {
     use super::*;
 
     proptest! {
+         #![proptest_config(crate::block::seeded_proptest())]
+
         #[test]
         fn numbers_and_strings_come_back(number: u64, signed: i64, text in ".{0,20}") {
             let mut out = Vec::new();

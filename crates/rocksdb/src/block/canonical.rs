@@ -108,6 +108,8 @@ mod tests {
     use super::*;
 
     proptest! {
+         #![proptest_config(crate::block::seeded_proptest())]
+
         #[test]
         fn ids_are_those_of_the_model(
             metric in ".{1,40}",

@@ -294,6 +294,8 @@ mod tests {
     }
 
     proptest! {
+         #![proptest_config(crate::block::seeded_proptest())]
+
         #[test]
         fn every_value_comes_back_and_is_found(
             values in prop::collection::btree_set("(a|bé|\\PC){1,12}", 0..60),

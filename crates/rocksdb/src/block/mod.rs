@@ -31,6 +31,16 @@ pub use page::PageReader;
 pub use read::BlockReader;
 pub use summary::{BlockId, BlockKind, BlockSummary, KeySummary, MAX_BLOCK_SAMPLES, Section};
 
+/// Property tests that try the same values on every run.
+#[cfg(test)]
+fn seeded_proptest() -> proptest::test_runner::Config {
+    proptest::test_runner::Config {
+        rng_seed: proptest::test_runner::RngSeed::Fixed(7),
+        failure_persistence: None,
+        ..proptest::test_runner::Config::default()
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests;

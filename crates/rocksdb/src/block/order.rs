@@ -117,6 +117,8 @@ mod tests {
     use super::*;
 
     proptest! {
+         #![proptest_config(crate::block::seeded_proptest())]
+
         #[test]
         fn strings_are_sorted_and_repeats_found(
             strings in prop::collection::vec("(prefix which is shared )?[ab]{0,3}(\0{0,3}|[a-c]{0,12})(tail)?", 0..200),

@@ -30,6 +30,9 @@ const PCO_FEWEST: usize = 24;
 const PCO_LEVEL: usize = 4;
 /// References wider than this are those of a key with thousands of values, in the order of hashes: `pco` saves nothing.
 const PCO_WIDEST_REFERENCE: u32 = 12;
+/// Where `pco` says in what mode a column is, and the mode that is a dictionary.
+const PCO_MODE_BITS: u8 = 0x0f;
+const PCO_DICTIONARY: u8 = 4;
 const POWERS_OF_TEN: [f64; 7] = [1.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0, 1_000_000.0];
 /// Below this magnitude a product rounds to an integer by adding and subtracting [`ROUNDING`].
 const LARGEST_DECIMAL: f64 = (1_u64 << 51) as f64;
@@ -70,13 +73,14 @@ pub(super) fn unpack_u32s(bytes: &[u8], numbers: usize, out: &mut Vec<u32>) -> R
         }
         BITS => {
             let packed = Packed::read(reader, numbers)?;
-            if packed.largest().is_none_or(|largest| largest > u64::from(u32::MAX)) {
-                return Err("a number is too large");
-            }
-            let base = packed.base as u32;
             out.reserve(numbers);
-            packed.each(|offset| out.push(base.wrapping_add(offset as u32)));
-            Ok(())
+            let mut all_bits = 0;
+            packed.each(|offset| {
+                let number = packed.base.saturating_add(offset);
+                all_bits |= number;
+                out.push(number as u32);
+            });
+            if all_bits > u64::from(u32::MAX) { Err("a number is too large") } else { Ok(()) }
         }
         PCO => get_pco(reader.rest(), numbers, 0, out),
         _ => Err("a column is packed in an unknown way"),
@@ -293,12 +297,6 @@ impl<'a> Packed<'a> {
         }
     }
 
-    /// The largest number that the width allows, base included; `None` beyond 64 bits.
-    fn largest(&self) -> Option<u64> {
-        let mask = if self.width == 64 { u64::MAX } else { (1 << self.width) - 1 };
-        self.base.checked_add(mask)
-    }
-
     fn each(&self, mut take: impl FnMut(u64)) {
         if self.width == 64 {
             let (words, _) = self.bits.as_chunks::<8>();
@@ -333,6 +331,10 @@ fn put_pco<T: pco::data_types::Number>(out: &mut Vec<u8>, numbers: &[T], config:
 fn get_pco<T: pco::data_types::Number>(bytes: &[u8], numbers: usize, filler: T, out: &mut Vec<T>) -> Result<(), Fault> {
     const FAULT: Fault = "a column does not unpack";
     let (file, rest) = FileDecompressor::new(bytes).map_err(|_| FAULT)?;
+    // The mode stands first, and one of them is a dictionary, for which memory is taken by a length in the bytes.
+    if rest.first().is_none_or(|first| first & PCO_MODE_BITS == PCO_DICTIONARY) {
+        return Err(FAULT);
+    }
     let (mut chunk, rest) = file.chunk_decompressor::<T, _>(rest).map_err(|_| FAULT)?;
     // Others are never written; a lookback would let bytes ask for a window of any size.
     if !matches!(chunk.meta().delta_encoding, DeltaEncoding::NoOp | DeltaEncoding::Consecutive { .. }) {
@@ -342,4 +344,143 @@ fn get_pco<T: pco::data_types::Number>(bytes: &[u8], numbers: usize, filler: T, 
     let mut page = chunk.page_decompressor(rest, numbers).map_err(|_| FAULT)?;
     let progress = page.read(out).map_err(|_| FAULT)?;
     if progress.n_processed == numbers && progress.finished && page.into_src().is_empty() { Ok(()) } else { Err(FAULT) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const EFFORTS: [Effort; 2] = [Effort::Quick, Effort::Thorough];
+
+    fn packed_u32s(numbers: &[u32], effort: Effort) -> Vec<u8> {
+        let mut out = Vec::new();
+        pack_u32s(&mut out, numbers, effort);
+        out
+    }
+
+    fn packed_i64s(numbers: &[i64], ascends: bool, effort: Effort) -> Vec<u8> {
+        let mut out = Vec::new();
+        pack_i64s(&mut out, numbers, ascends, effort);
+        out
+    }
+
+    fn packed_f64s(numbers: &[f64], effort: Effort) -> Vec<u8> {
+        let mut out = Vec::new();
+        pack_f64s(&mut out, numbers, effort);
+        out
+    }
+
+    /// Some numbers of as many bits as `bits` says, from a base.
+    fn numbers() -> impl Strategy<Value = Vec<u64>> {
+        (0_u32..65, any::<u64>()).prop_flat_map(|(bits, base)| {
+            let mask = if bits == 64 { u64::MAX } else { (1 << bits) - 1 };
+            prop::collection::vec(any::<u64>().prop_map(move |n| base.wrapping_add(n & mask)), 0..300)
+        })
+    }
+
+    proptest! {
+         #![proptest_config(crate::block::seeded_proptest())]
+
+        #[test]
+        fn numbers_come_back(numbers in numbers(), ascends: bool) {
+            let of_32: Vec<u32> = numbers.iter().map(|n| *n as u32).collect();
+            let of_64: Vec<i64> = numbers.iter().map(|n| *n as i64).collect();
+            for effort in EFFORTS {
+                let mut out = vec![7];
+                unpack_u32s(&packed_u32s(&of_32, effort), of_32.len(), &mut out).unwrap();
+                prop_assert_eq!(&out, &of_32);
+                let mut out = vec![7];
+                unpack_i64s(&packed_i64s(&of_64, ascends, effort), of_64.len(), &mut out).unwrap();
+                prop_assert_eq!(&out, &of_64);
+            }
+        }
+
+        #[test]
+        fn every_bit_of_a_float_comes_back(
+            any_bits in prop::collection::vec(any::<u64>().prop_map(f64::from_bits), 0..100),
+            decimals in prop::collection::vec((-100_000_i64..100_000).prop_map(|n| n as f64 / 100.0), 0..200),
+            special in prop::sample::subsequence(vec![0.0, -0.0, f64::MAX, f64::MIN_POSITIVE, 1e15 + 0.5, 0.1 + 0.2], 0..6),
+        ) {
+            for numbers in [any_bits.clone(), decimals.clone(), [decimals, special, any_bits].concat()] {
+                for effort in EFFORTS {
+                    let mut out = vec![7.0];
+                    unpack_f64s(&packed_f64s(&numbers, effort), numbers.len(), &mut out).unwrap();
+                    prop_assert!(out.iter().map(|n| n.to_bits()).eq(numbers.iter().map(|n| n.to_bits())));
+                }
+            }
+        }
+
+        #[test]
+        fn spoilt_columns_are_read_or_refused(
+            seed in prop::collection::vec(0_u32..5_000, 24..400),
+            spoils in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+            effort in prop::sample::select(EFFORTS.to_vec()),
+            other_length in 0_usize..1_000,
+        ) {
+            let of_64: Vec<i64> = seed.iter().scan(0, |sum, n| { *sum += i64::from(*n); Some(*sum) }).collect();
+            let floats: Vec<f64> = seed.iter().map(|n| f64::from(*n) / 10.0).collect();
+            let columns = [
+                packed_u32s(&seed, effort),
+                packed_i64s(&of_64, true, effort),
+                packed_i64s(&of_64, false, effort),
+                packed_f64s(&floats, effort),
+            ];
+            for mut bytes in columns {
+                for (at, with) in &spoils {
+                    let at = at.index(bytes.len());
+                    bytes[at] = *with;
+                }
+                for length in [seed.len(), other_length] {
+                    let _ = unpack_u32s(&bytes, length, &mut Vec::new());
+                    let _ = unpack_i64s(&bytes, length, &mut Vec::new());
+                    let _ = unpack_f64s(&bytes, length, &mut Vec::new());
+                }
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_read_or_refused(
+            how in 0_u8..6,
+            bytes in prop::collection::vec(any::<u8>(), 0..100),
+            length in 0_usize..100,
+        ) {
+            let bytes = [vec![how], bytes].concat();
+            let _ = unpack_u32s(&bytes, length, &mut Vec::new());
+            let _ = unpack_i64s(&bytes, length, &mut Vec::new());
+            let _ = unpack_f64s(&bytes, length, &mut Vec::new());
+        }
+    }
+
+    #[test]
+    fn each_way_of_packing_is_used_where_it_pays() {
+        let how = |bytes: Vec<u8>| bytes[0];
+        let few: Vec<u32> = (0..1_000).map(|n| n % 7 * (n % 3)).collect();
+        let ascending: Vec<i64> = (0..1_000).map(|n| n * 15_000 + n % 3).collect();
+        let decimals: Vec<f64> = (0..1_000).map(|n| f64::from(n * 7 % 500) / 10.0).collect();
+        let thirds: Vec<f64> = (0..1_000).map(|n| f64::from(n) / 3.0).collect();
+        assert_eq!(how(packed_u32s(&[5; 9], Effort::Quick)), CONSTANT);
+        assert_eq!(how(packed_u32s(&few, Effort::Quick)), BITS);
+        assert_eq!(how(packed_u32s(&few, Effort::Thorough)), PCO);
+        assert_eq!(how(packed_i64s(&ascending, true, Effort::Quick)), BITS);
+        assert_eq!(how(packed_i64s(&ascending, true, Effort::Thorough)), PCO);
+        assert_eq!(how(packed_f64s(&decimals, Effort::Quick)), DECIMAL);
+        assert_eq!(how(packed_f64s(&decimals, Effort::Thorough)), PCO);
+        assert_eq!(how(packed_f64s(&thirds, Effort::Quick)), RAW);
+        assert!(packed_i64s(&ascending, true, Effort::Thorough).len() < 500);
+        assert!(packed_f64s(&decimals, Effort::Thorough).len() < 1_300);
+    }
+
+    /// `pco` takes memory for a dictionary by a length that stands in the bytes; none is ever written.
+    #[test]
+    fn a_dictionary_in_pco_is_refused_before_it_is_read() {
+        let numbers: Vec<u32> = (0..1_000).map(|n| n % 5 * 1_000_003).collect();
+        let mut bytes = Vec::new();
+        assert!(put_pco(&mut bytes, &numbers, ChunkConfig::default().with_mode_spec(ModeSpec::TryDict)));
+        let mut out = Vec::new();
+        assert!(unpack_u32s(&bytes, numbers.len(), &mut out).is_err());
+        assert!(out.is_empty());
+    }
 }

@@ -41,7 +41,7 @@ fn scan_all(blocks: &Blocks, input: &MergeInput) -> Result<Vec<Row>, StorageErro
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(crate::block::seeded_proptest())]
 
     #[test]
     fn a_flipped_bit_of_a_page_names_block_and_page(merged: bool, page: prop::sample::Index, bit: prop::sample::Index) {

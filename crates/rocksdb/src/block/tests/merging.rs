@@ -30,7 +30,7 @@ impl MergeRules for Rules {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(crate::block::seeded_proptest())]
 
     #[test]
     fn merged_runs_hold_all_rows_in_order(

@@ -60,7 +60,7 @@ fn expected(rows: &[Row], request: &ScanRequest) -> Vec<Row> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(crate::block::seeded_proptest())]
 
     #[test]
     fn arrival_blocks_hold_their_rows_in_order(rows in arbitrary_rows(120), block_samples in 1_u32..80) {
@@ -128,6 +128,28 @@ proptest! {
         // A scan accounts for the memory it takes, and gives all of it back.
         prop_assert!(context.reserve_memory(1 << 40).is_ok());
     }
+}
+
+/// Large enough for several pages of everything, packed by `pco`, with filters.
+#[test]
+fn blocks_of_standard_sizes_hold_their_rows() {
+    let rows: Vec<Row> = (0..36_000_i64)
+        .map(|n| {
+            let (customer, zone) = (format!("customer-{:06}", n % 18_000 * 7), format!("zone-{}", n % 11));
+            let dimensions = [("customer", customer.as_str()), ("zone", zone.as_str())];
+            Row::new("t", "m", 0, &dimensions, n * n % 86_400_000, (n * 31 % 1_000) as f64 / 10.0)
+        })
+        .collect();
+    let mut blocks = Blocks::default();
+    let run = blocks.arrive(&rows, 40_000, Layout::ARRIVAL);
+    let wanted = plain(&rows);
+    assert_eq!(blocks.rows(&run), wanted);
+    let (merged, _) = blocks.merge(&[run], &KeepAll, MergeOptions::default(), Layout::STANDARD);
+    assert_eq!(blocks.rows(&merged.concat()), wanted);
+    let (again, _) = blocks.merge(&merged, &KeepAll, MergeOptions::default(), Layout::STANDARD);
+    assert_eq!(blocks.rows(&again.concat()), wanted);
+    let bytes: u64 = again.concat().iter().map(|input| input.summary.page_bytes).sum();
+    assert!(bytes < rows.len() as u64 * 8, "{bytes} bytes for {} samples", rows.len());
 }
 
 #[test]
