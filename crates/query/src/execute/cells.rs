@@ -74,10 +74,12 @@ impl<A: Accumulator> Cells<A> {
     fn bucket_at(&self, timestamps: &[i64], start: usize) -> Option<(u32, usize)> {
         let buckets = self.buckets.as_ref()?;
         let rest = timestamps.get(start..)?;
-        let bucket = buckets.step.bucket(*rest.first()?);
-        let after = bucket.saturating_add(buckets.step.width);
-        let inside = rest.iter().take_while(|timestamp| (bucket..after).contains(*timestamp)).count();
-        Some((((bucket - buckets.origin) / buckets.step.width) as u32, start + inside))
+        let width = buckets.step.width.cast_unsigned();
+        // No sample lies before the range asked for, so none before its first bucket.
+        let place = rest.first()?.wrapping_sub(buckets.origin).cast_unsigned() / width;
+        let first = buckets.origin.wrapping_add((place * width).cast_signed());
+        let inside = rest.iter().take_while(|at| at.wrapping_sub(first).cast_unsigned() < width).count();
+        Some((place as u32, start + inside))
     }
 
     fn group_cell(&mut self, group: u32, memory: &mut Reservation) -> Result<&mut A, StorageError> {

@@ -1,10 +1,15 @@
-//! A page of raw samples from a scan: each worker keeps the first of what it meets, then the parts are joined.
+//! A page of raw samples from scans: each worker keeps the first of what it meets, then the parts are joined.
+//!
+//! A page is mostly a small part of what its request matches. So a first scan reads timestamps alone, to find where the
+//! page ends, and a second one reads the page.
+
+mod narrow;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use luminate_model::series::write_canonical_dimensions;
-use luminate_model::{Dimensions, Sample};
+use luminate_model::{Dimensions, Sample, TimeRange};
 use luminate_storage::{ChunkConsumer, QueryContext, SampleSource, ScanChunk, StorageError};
 
 use super::accumulate::ordered::{double, number};
@@ -17,19 +22,42 @@ use crate::plan::RawPlan;
 /// Bytes that a kept sample costs beside the canonical bytes of its series.
 const SAMPLE_BYTES: usize = 64;
 
+/// Carries a query for raw samples out.
 pub(super) async fn execute(
     plan: RawPlan,
     source: &dyn SampleSource,
     context: &QueryContext,
 ) -> Result<(Rows, bool), StorageError> {
-    let consumer = Arc::new(Page::new(&plan, context));
-    source.scan(&plan.scan, context, Arc::clone(&consumer) as Arc<dyn ChunkConsumer>).await?;
+    let mut page = None;
+    if let Some(last) = narrow::last_timestamp(&plan, source, context).await? {
+        let narrowed = TimeRange { start: plan.scan.time.start, end: last + 1 };
+        let first = read(&plan, narrowed, source, context).await?;
+        // Between the two scans some of it may have been erased or have expired: then the page ends later.
+        page = first.is_full().then_some(first);
+    }
+    let page = match page {
+        Some(page) => page,
+        None => read(&plan, plan.scan.time, source, context).await?,
+    };
     on_blocking_thread(move || {
-        let (samples, cursor) = consumer.join()?.show(&plan)?;
+        let (samples, cursor) = page.show(&plan)?;
         let truncated = cursor.is_some();
         Ok((Rows::Samples { samples, cursor }, truncated))
     })
     .await
+}
+
+async fn read(
+    plan: &RawPlan,
+    time: TimeRange,
+    source: &dyn SampleSource,
+    context: &QueryContext,
+) -> Result<First, StorageError> {
+    let page = Arc::new(Page::new(plan, context));
+    let mut scan = plan.scan.clone();
+    scan.time = time;
+    source.scan(&scan, context, Arc::clone(&page) as Arc<dyn ChunkConsumer>).await?;
+    on_blocking_thread(move || page.join()).await
 }
 
 /// A sample's place in the order of raw samples.
@@ -135,13 +163,14 @@ impl First {
         Ok(())
     }
 
+    /// Whether there are as many samples as are wanted.
+    fn is_full(&self) -> bool {
+        self.kept >= self.wanted as u64
+    }
+
     /// The timestamp beyond which no sample is wanted any more.
     fn bound(&self) -> Option<i64> {
-        if self.kept < self.wanted as u64 {
-            None
-        } else {
-            self.places.last_key_value().map(|(place, _)| place.timestamp)
-        }
+        self.is_full().then(|| self.places.last_key_value()).flatten().map(|(place, _)| place.timestamp)
     }
 
     fn insert(&mut self, place: Place, count: u64) -> Result<(), StorageError> {
