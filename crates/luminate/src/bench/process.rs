@@ -12,8 +12,8 @@ use anyhow::{Context as _, bail};
 /// Clock ticks a second in `/proc`; fixed at 100 for user space on Linux.
 const TICKS_A_SECOND: f64 = 100.0;
 
-/// How long a process must hardly work to count as quiet.
-const QUIET: Duration = Duration::from_secs(8);
+/// How long a process must hardly work to count as quiet: longer than the store waits before it merges what is left.
+const QUIET: Duration = Duration::from_secs(13);
 
 /// A server started for a measurement; ended when dropped.
 pub(super) struct MeasuredProcess {
