@@ -14,7 +14,7 @@ use super::cells::Cells;
 use super::finish::finish;
 use super::groups::{Groups, column};
 use super::memory::Reservation;
-use super::on_blocking_thread;
+use super::{check_columns, on_blocking_thread};
 use crate::answer::Rows;
 use crate::plan::AggregatePlan;
 
@@ -63,7 +63,7 @@ async fn run<A: Accumulator>(
     context: &QueryContext,
 ) -> Result<AggregateAnswer, StorageError> {
     let scan = scan_request::<A>(&request);
-    let consumer = Arc::new(Aggregation::<A>::new(request, context));
+    let consumer = Arc::new(Aggregation::<A>::new(request, scan.columns.clone(), context));
     source.scan(&scan, context, Arc::clone(&consumer) as Arc<dyn ChunkConsumer>).await?;
     let context = context.clone();
     on_blocking_thread(move || {
@@ -99,6 +99,7 @@ fn counted_dimension(request: &AggregateRequest) -> Option<&str> {
 /// Takes the chunks of a scan.
 struct Aggregation<A> {
     request: AggregateRequest,
+    columns: ScanColumns,
     workers: Vec<Mutex<Option<Part<A>>>>,
 }
 
@@ -113,7 +114,7 @@ pub(super) struct Part<A> {
 }
 
 impl<A: Accumulator> Aggregation<A> {
-    fn new(request: AggregateRequest, context: &QueryContext) -> Self {
+    fn new(request: AggregateRequest, columns: ScanColumns, context: &QueryContext) -> Self {
         let part = || Part {
             groups: Groups::by(request.group_by.len()),
             cells: Cells::new(request.step, request.scan.time),
@@ -122,7 +123,7 @@ impl<A: Accumulator> Aggregation<A> {
             identities: Identities::default(),
         };
         let workers = (0..context.workers()).map(|_| Mutex::new(Some(part()))).collect();
-        Self { request, workers }
+        Self { request, columns, workers }
     }
 
     /// All workers' parts as one.
@@ -139,6 +140,7 @@ impl<A: Accumulator> Aggregation<A> {
 
 impl<A: Accumulator> ChunkConsumer for Aggregation<A> {
     fn consume(&self, worker: usize, chunk: ScanChunk) -> Result<(), StorageError> {
+        check_columns(&chunk, &self.columns)?;
         let part =
             self.workers.get(worker).ok_or_else(|| StorageError::Damaged(format!("there is no worker {worker}")))?;
         let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
@@ -151,7 +153,8 @@ impl<A: Accumulator> Part<A> {
         let mut groups = std::mem::take(&mut self.series_groups);
         self.groups.assign(chunk, &mut groups, &mut self.memory)?;
         if A::NEEDS.identity {
-            self.identities.find(chunk, counted_dimension(request).map(|_| request.group_by.len()))?;
+            let counted = counted_dimension(request).map(|_| request.group_by.len());
+            self.identities.find(chunk, counted, &mut self.memory)?;
         }
         let mut series = 0;
         let mut start = 0;
@@ -205,8 +208,14 @@ struct Identities {
 
 impl Identities {
     /// Finds the identities: of series, or of the values of the dimension at `counted`.
-    fn find(&mut self, chunk: &ScanChunk, counted: Option<usize>) -> Result<(), StorageError> {
+    fn find(
+        &mut self,
+        chunk: &ScanChunk,
+        counted: Option<usize>,
+        memory: &mut Reservation,
+    ) -> Result<(), StorageError> {
         self.of_series.clear();
+        memory.reserve(&mut self.of_series, chunk.runs.len())?;
         let Some(counted) = counted else {
             self.of_series.extend(chunk.series_ids.iter().map(|id| Some(id.0)));
             return Ok(());
@@ -214,7 +223,11 @@ impl Identities {
         let column = column(chunk, counted)?;
         let is_known = matches!(&self.last, Some((dictionary, _)) if Arc::ptr_eq(dictionary, &column.dictionary));
         if !is_known {
-            self.last = Some((Arc::clone(&column.dictionary), vec![None; column.dictionary.len()]));
+            let mut hashes = self.last.take().map(|(_, hashes)| hashes).unwrap_or_default();
+            hashes.clear();
+            memory.reserve(&mut hashes, column.dictionary.len())?;
+            hashes.resize(column.dictionary.len(), None);
+            self.last = Some((Arc::clone(&column.dictionary), hashes));
         }
         let Some((dictionary, hashes)) = &mut self.last else { return Ok(()) };
         for index in &column.indexes {

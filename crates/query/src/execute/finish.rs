@@ -48,9 +48,18 @@ pub(super) fn finish<A: Accumulator>(
         if values > most_values {
             return Err(StorageError::RowsLimit { limit: most_values as u64 });
         }
-        answer.groups.push(AggregateGroup { group: groups.key(group.group), value, steps });
+        let group = AggregateGroup { group: groups.key(group.group), value, steps };
+        valuer.memory.grow(answer_bytes(&group))?;
+        answer.groups.push(group);
     }
     Ok(answer)
+}
+
+/// Bytes that a group of the answer takes.
+fn answer_bytes(group: &AggregateGroup) -> usize {
+    let key: usize =
+        group.group.iter().map(|value| size_of::<Option<String>>() + value.as_ref().map_or(0, String::len)).sum();
+    size_of::<AggregateGroup>() + key + group.steps.len() * size_of::<(i64, f64)>()
 }
 
 /// Sorts the first `limit` of a list and drops the others.

@@ -63,12 +63,14 @@ impl Groups {
         memory: &mut Reservation,
     ) -> Result<(), StorageError> {
         groups.clear();
+        memory.reserve(groups, chunk.runs.len())?;
         match self.dimensions.as_mut_slice() {
             [] => groups.resize(chunk.runs.len(), 0),
             [only] => only.numbers(column(chunk, 0)?, groups, 0, 1, memory)?,
             several => {
                 let width = several.len();
                 self.scratch.clear();
+                memory.reserve(&mut self.scratch, chunk.runs.len() * width)?;
                 self.scratch.resize(chunk.runs.len() * width, 0);
                 for (at, dimension) in several.iter_mut().enumerate() {
                     dimension.numbers(column(chunk, at)?, &mut self.scratch, at, width, memory)?;
@@ -174,12 +176,7 @@ fn part(tuples: &[u32], group: u32, width: usize) -> &[u32] {
 
 pub(super) fn column(chunk: &ScanChunk, at: usize) -> Result<&DictionaryColumn, StorageError> {
     let missing = || StorageError::Damaged("a chunk lacks a dimension that was asked for".to_owned());
-    let column = chunk.dimensions.get(at).ok_or_else(missing)?;
-    if column.indexes.len() == chunk.runs.len() {
-        Ok(column)
-    } else {
-        Err(StorageError::Damaged("a chunk's dimension is not as long as its series".to_owned()))
-    }
+    chunk.dimensions.get(at).ok_or_else(missing)
 }
 
 impl Dimension {

@@ -9,7 +9,7 @@ mod interner;
 mod memory;
 mod raw;
 
-use luminate_storage::{QueryContext, SampleSource, StorageError};
+use luminate_storage::{QueryContext, SampleSource, ScanChunk, ScanColumns, StorageError};
 
 use crate::answer::{Answer, Stats};
 use crate::error::QueryError;
@@ -40,4 +40,16 @@ async fn on_blocking_thread<T: Send + 'static>(
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => Err(StorageError::Cancelled),
     }
+}
+
+/// Holds a chunk to the columns that were asked for, so that a store that leaves one out is found and not believed.
+fn check_columns(chunk: &ScanChunk, asked: &ScanColumns) -> Result<(), StorageError> {
+    let samples = chunk.samples();
+    let series = chunk.runs.len();
+    let is_whole = (!asked.timestamps || chunk.timestamps.len() == samples)
+        && (!asked.values || chunk.values.len() == samples)
+        && (!asked.series_ids || chunk.series_ids.len() == series)
+        && (asked.all_dimensions || chunk.dimensions.len() == asked.dimensions.len())
+        && chunk.dimensions.iter().all(|column| column.indexes.len() == series);
+    if is_whole { Ok(()) } else { Err(StorageError::Damaged("a chunk lacks columns that were asked for".to_owned())) }
 }

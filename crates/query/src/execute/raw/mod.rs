@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use luminate_model::series::write_canonical_dimensions;
 use luminate_model::{Dimensions, Sample, TimeRange};
-use luminate_storage::{ChunkConsumer, QueryContext, SampleSource, ScanChunk, StorageError};
+use luminate_storage::{ChunkConsumer, QueryContext, SampleSource, ScanChunk, ScanColumns, StorageError};
 
 use super::accumulate::ordered::{double, number};
 use super::memory::Reservation;
-use super::on_blocking_thread;
+use super::{check_columns, on_blocking_thread};
 use crate::answer::Rows;
 use crate::cursor::{Cursor, Position};
 use crate::plan::RawPlan;
@@ -72,6 +72,7 @@ struct Place {
 
 /// Takes the chunks of a scan.
 struct Page {
+    columns: ScanColumns,
     /// Where the page before ended.
     after: Option<Place>,
     workers: Vec<Mutex<First>>,
@@ -104,7 +105,8 @@ impl Page {
             at_beginning: 0,
             memory: Reservation::new(context),
         };
-        Self { after, workers: (0..context.workers()).map(|_| Mutex::new(first())).collect() }
+        let workers = (0..context.workers()).map(|_| Mutex::new(first())).collect();
+        Self { columns: plan.scan.columns.clone(), after, workers }
     }
 
     /// All workers' samples as one.
@@ -131,6 +133,7 @@ impl Page {
 
 impl ChunkConsumer for Page {
     fn consume(&self, worker: usize, chunk: ScanChunk) -> Result<(), StorageError> {
+        check_columns(&chunk, &self.columns)?;
         let first =
             self.workers.get(worker).ok_or_else(|| StorageError::Damaged(format!("there is no worker {worker}")))?;
         first.lock().unwrap_or_else(PoisonError::into_inner).consume(&chunk, self.after.as_ref())
@@ -201,6 +204,8 @@ impl First {
             let shown = room.min(count);
             more |= shown < count;
             if shown > 0 {
+                // Keys and values once more, in a tree of their own for each sample.
+                self.memory.grow(shown as usize * (SAMPLE_BYTES + 4 * place.dimensions.len()))?;
                 let sample = self.sample(&place, plan)?;
                 samples.extend(std::iter::repeat_n(sample, shown as usize));
                 shown_at_last = shown_before + shown;
@@ -273,3 +278,6 @@ fn read_string(bytes: &[u8]) -> Option<(&str, &[u8])> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use luminate_storage::{ChunkConsumer, QueryContext, SampleSource, ScanChunk, ScanColumns, StorageError};
 
+use crate::execute::check_columns;
 use crate::execute::memory::Reservation;
 use crate::plan::RawPlan;
 
@@ -19,10 +20,14 @@ pub(super) async fn last_timestamp(
         return Ok(None);
     }
     let mut scan = plan.scan.clone();
-    scan.columns = ScanColumns { timestamps: true, ..ScanColumns::default() };
+    scan.columns = timestamps_alone();
     let earliest = Arc::new(Earliest::new(plan, context)?);
     source.scan(&scan, context, Arc::clone(&earliest) as Arc<dyn ChunkConsumer>).await?;
     Ok(earliest.last())
+}
+
+fn timestamps_alone() -> ScanColumns {
+    ScanColumns { timestamps: true, ..ScanColumns::default() }
 }
 
 /// Keeps the earliest timestamps after the page before.
@@ -56,6 +61,7 @@ impl Earliest {
 
 impl ChunkConsumer for Earliest {
     fn consume(&self, worker: usize, chunk: ScanChunk) -> Result<(), StorageError> {
+        check_columns(&chunk, &timestamps_alone())?;
         let earliest =
             self.workers.get(worker).ok_or_else(|| StorageError::Damaged(format!("there is no worker {worker}")))?;
         let mut earliest = earliest.lock().unwrap_or_else(PoisonError::into_inner);
