@@ -5,6 +5,7 @@
 
 mod access_log;
 mod admin;
+mod configuration;
 mod exit_codes;
 mod server;
 mod stopping;

@@ -112,13 +112,32 @@ impl Server {
         run(command, input)
     }
 
-    /// Asks the server to stop, as service managers do, waits for its end, and does something before its folder is removed.
+    /// Asks the server to stop, as service managers do.
+    pub(crate) fn terminate(&self) {
+        let sent = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
+    /// Waits for the server's end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("the server ends")
+    }
+
+    /// Asks the server to stop, waits for its end, and does something before its folder is removed.
     pub(crate) fn stop_and(mut self, then: impl FnOnce()) -> (ExitStatus, String) {
-        let killed = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
-        assert!(killed.success());
-        let status = self.child.wait().expect("the server ends");
+        self.terminate();
+        let status = self.wait();
         then();
         (status, self.log())
+    }
+
+    /// Waits until the server has logged something.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        let began = Instant::now();
+        while !self.log().contains(text) {
+            assert!(began.elapsed() < Duration::from_secs(30), "{text:?} is not logged: {}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     pub(crate) fn log(&self) -> String {

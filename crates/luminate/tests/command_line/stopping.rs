@@ -1,6 +1,8 @@
 //! Starting and stopping.
 
+use std::io::Write as _;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use crate::server::{Server, luminate, run};
 
@@ -58,4 +60,25 @@ fn a_stop_is_orderly_and_what_was_acknowledged_is_there_again() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(counted.json()["results"][0]["value"], 1000, "{counted:?}");
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let mut server = Server::start();
+    // A request whose body does not come keeps the first, orderly stop waiting.
+    let mut stream = std::net::TcpStream::connect(server.url().trim_start_matches("http://")).unwrap();
+    let token = server.token("acme", "write");
+    let head = format!(
+        "POST /api/v1/write HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: 10\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    server.wait_for_log("ready");
+    server.terminate();
+    server.wait_for_log("finishing requests");
+    server.terminate();
+    let began = Instant::now();
+    let status = server.wait();
+    assert_eq!(status.code(), Some(143), "{}", server.log());
+    assert!(began.elapsed() < Duration::from_secs(5), "it took {:?}", began.elapsed());
 }
