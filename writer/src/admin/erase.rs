@@ -9,7 +9,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
 use luminate_auth::AdminAccess;
-use luminate_model::TenantId;
+use luminate_model::{Offset, Source, TenantId};
 use luminate_queue::{DeadLetterFilter, QueueError};
 use luminate_runtime::http::{Authenticated, Problem};
 use luminate_storage::StorageError;
@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 
 use super::erasures::{Begun, Erasure, ErasureStatus};
 use super::input::{json_body, named_tenant, path};
-use super::problems::{ERASURE_UNKNOWN, ERASURES_TOO_MANY, problem};
+use super::problems::{ERASURE_UNKNOWN, ERASURES_TOO_MANY, of_queue_error, problem};
 use super::{Admin, AdminState};
 use crate::progress::StoppedPartition;
 
@@ -66,7 +66,12 @@ pub(crate) async fn begin(
     let erasure = match state.erasures.begin(&tenant, (state.clock)()).await {
         Begun::New(erasure) => {
             tracing::info!(%tenant, id = erasure.id, subject = access.subject(), "erasure begins");
-            tokio::spawn(run(admin.clone(), erasure.id.clone(), tenant));
+            // Before the answer: what is acknowledged after it stays.
+            let ends = state.queue.ends().await.map_err(|error| {
+                state.erasures.forget(&erasure.id);
+                of_queue_error(&error)
+            })?;
+            tokio::spawn(run(admin.clone(), erasure.id.clone(), tenant, ends));
             erasure
         }
         Begun::Running(erasure) => erasure,
@@ -101,9 +106,9 @@ pub(crate) async fn status(
     visible.map(Json).ok_or_else(|| problem(&ERASURE_UNKNOWN))
 }
 
-async fn run(admin: Admin, id: String, tenant: TenantId) {
+async fn run(admin: Admin, id: String, tenant: TenantId, ends: Vec<(Source, Offset)>) {
     let state = admin.state();
-    let outcome = erase(state, &id, &tenant).await;
+    let outcome = erase(state, &id, &tenant, &ends).await;
     match &outcome {
         Ok(()) => tracing::info!(%tenant, id, "erasure done"),
         Err(error) => {
@@ -123,23 +128,24 @@ async fn run(admin: Admin, id: String, tenant: TenantId) {
     });
 }
 
-/// The order matters: no dead letter is replayed from the beginning on, so what the queue holds at the ends that are taken
-/// next is all that can still bring samples or dead letters of before.
-async fn erase(state: &AdminState, id: &str, tenant: &TenantId) -> Result<(), EraseError> {
+/// The order matters. No dead letter is replayed from the beginning on, so what the queue holds before `ends` is all that can
+/// still bring samples or dead letters of before. The store goes first: it notes the ends, and from then on stores nothing
+/// that they cover, so what waits in the queue vanishes when its turn comes; and on a full disk that makes the room which
+/// the queue needs to move on.
+async fn erase(state: &AdminState, id: &str, tenant: &TenantId, ends: &[(Source, Offset)]) -> Result<(), EraseError> {
     let says = |detail: &str| state.erasures.update(id, |erasure| erasure.detail = detail.to_owned());
-    let ends = state.queue.ends().await?;
 
-    says("waiting until what the queue holds is stored");
-    state.progress.reach(&ends).await?;
+    says("removing samples");
+    let erased = state.sink.erase(tenant, ends).await?;
+    state.erasures.update(id, |erasure| erasure.samples = erased.samples);
+
+    says("waiting until what the queue holds has passed");
+    state.progress.reach(ends).await?;
 
     says("removing dead letters");
     let filter = DeadLetterFilter { tenant: Some(tenant.clone()), code: None };
     let dead_letters = state.dead_letters.purge(&filter).await?;
     state.erasures.update(id, |erasure| erasure.dead_letters = dead_letters);
-
-    says("removing samples");
-    let erased = state.sink.erase(tenant, &ends).await?;
-    state.erasures.update(id, |erasure| erasure.samples = erased.samples);
 
     says("removing what the queue has left on disk");
     state.queue.scrub().await?;

@@ -112,6 +112,11 @@ impl Erasures {
         }
     }
 
+    /// Forgets an erasure that did not begin after all.
+    pub(crate) fn forget(&self, id: &str) {
+        self.lock().retain(|erasure| erasure.id != id);
+    }
+
     /// An id that no erasure before a restart had.
     fn next_id(&self, now: i64) -> String {
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);

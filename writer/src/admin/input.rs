@@ -23,6 +23,10 @@ pub(super) async fn json_body<T: DeserializeOwned>(
 ) -> Result<T, Problem> {
     let body = read_limited(headers, body, &BODY_LIMITS, &state.budget).await?;
     let bytes = if body.bytes.is_empty() { b"{}".as_slice() } else { &body.bytes };
+    // Without this look an array would be taken for the members in their order.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(invalid("the body: expected an object".to_owned()));
+    }
     serde_json::from_slice(bytes).map_err(|error| invalid(format!("the body: {error}")))
 }
 

@@ -48,3 +48,23 @@ pub(crate) fn of_queue_error(error: &QueueError) -> Problem {
         codes::internal()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_that_is_away_is_503_and_says_nothing_of_itself() {
+        for error in [QueueError::Unavailable("/secret/path".to_owned()), QueueError::Closed] {
+            let away = of_queue_error(&error);
+            assert_eq!(
+                (away.code(), away.problem_type().status),
+                ("admin_queue_unavailable", StatusCode::SERVICE_UNAVAILABLE)
+            );
+            assert!(!away.detail_text().unwrap_or_default().contains("secret"));
+        }
+        let damaged = of_queue_error(&QueueError::Damaged("/secret/path".to_owned()));
+        assert_eq!(damaged.code(), "internal");
+        assert!(!damaged.detail_text().unwrap_or_default().contains("secret"));
+    }
+}

@@ -208,7 +208,9 @@ async fn an_erasure_takes_what_is_stored_queued_and_dead() {
     assert_eq!((replay.0, &replay.1["code"]), (StatusCode::CONFLICT, &json!("erasure_running")));
 
     let erasure = ended(&running, id).await;
-    assert_eq!((&erasure["status"], &erasure["samples"]), (&json!("done"), &json!(3)));
+    // Two were stored; the third vanished when its turn came.
+    assert_eq!((&erasure["status"], &erasure["samples"]), (&json!("done"), &json!(2)));
+    assert_eq!(running.lifecycle.metrics().samples_erased.get(), 1);
     assert_eq!(erasure["deadLetters"], 2);
     assert!(running.sink.store.samples(&tenant("acme")).is_empty());
     assert_eq!(running.sink.store.samples(&tenant("other")).len(), 1);
@@ -217,6 +219,18 @@ async fn an_erasure_takes_what_is_stored_queued_and_dead() {
     publish(&running.queue, vec![record(&[4])]).await;
     running.drained().await;
     assert_eq!(running.sink.store.samples(&tenant("acme")).len(), 1, "what comes later stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_no_object_asks_for_nothing() {
+    let running = with_dead_letters().await;
+    for path in ["/api/v1/admin/erase", "/api/v1/admin/dead-letters/purge"] {
+        for body in [json!([]), json!(["acme"]), json!("acme"), json!(null)] {
+            let (status, problem) = post(&running, path, OPERATOR, body).await;
+            assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("admin_request_invalid")));
+        }
+    }
+    assert_eq!(letters_left(&running.queue).await, 2);
 }
 
 #[tokio::test(start_paused = true)]
