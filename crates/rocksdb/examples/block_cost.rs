@@ -181,26 +181,31 @@ fn context() -> QueryContext {
     QueryContext::new(QueryLimits { timeout, memory_bytes: 1 << 40, samples: u64::MAX, workers: 1 })
 }
 
+/// Scans until it has taken long enough to be measured, and prints what one scan costs.
 fn scan(pages: &Pages, runs: &[Vec<MergeInput>], request: &ScanRequest, what: &str, take: &mut dyn FnMut(ScanChunk)) {
-    let context = context();
-    pages.read.store(0, Ordering::Relaxed);
-    pages.bytes.store(0, Ordering::Relaxed);
-    let mut cost = Cost::default();
-    cost.measure(0, || {
+    let enough = Duration::from_millis(400);
+    let (mut scans, before) = (0_u32, cpu_time());
+    let mut context = context();
+    while cpu_time() - before < enough {
+        pages.read.store(0, Ordering::Relaxed);
+        pages.bytes.store(0, Ordering::Relaxed);
+        context = self::context();
         for input in runs.iter().flatten() {
-            BlockReader::new(input.id, input.summary.clone(), pages)
-                .scan(request, &context, &mut |chunk| {
-                    take(chunk);
-                    Ok(())
-                })
-                .unwrap();
+            let block = BlockReader::new(input.id, input.summary.clone(), pages);
+            let taken = &mut |chunk| {
+                take(chunk);
+                Ok(())
+            };
+            block.scan(request, &context, taken).unwrap();
         }
-    });
+        scans += 1;
+    }
+    let cpu = (cpu_time() - before) / scans;
     let counters = context.counters();
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     println!(
         "{what:<44} {:>9.3} CPU-ms {:>9} samples {:>5} pages {:>10} bytes {:>4} blocks read {:>4} skipped",
-        cost.cpu.as_secs_f64() * 1e3,
+        cpu.as_secs_f64() * 1e3,
         of(&counters.samples_read),
         of(&pages.read),
         of(&pages.bytes),
@@ -269,9 +274,8 @@ fn main() {
             group.1 += u64::from(*run);
         }
     });
-    let count: u64 = sums.iter().map(|(_, count)| count).sum();
-    let average = sums.iter().map(|(sum, _)| sum).sum::<f64>() / count as f64;
-    println!("{:<44} {count} samples, average {average:.3}", "");
+    let (sum, count) = sums.iter().fold((0.0, 0), |all, group| (all.0 + group.0, all.1 + group.1));
+    println!("{:<44} average of all groups {:.3}", "", sum / count as f64);
 
     let mut plain = request();
     plain.columns.values = true;

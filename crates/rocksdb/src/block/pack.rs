@@ -2,7 +2,7 @@
 //! that stands in the bytes decides how much memory is taken.
 //!
 //! A column is one byte that says how, then: a constant; the differences from the smallest in as few bits as the largest
-//! needs; decimal fractions as such integers; `pco`; or the bytes as they are.
+//! needs, or in 32 bits as a column of their own; decimal fractions as integers; `pco`; or the bytes as they are.
 
 use pco::metadata::DeltaEncoding;
 use pco::wrapped::{FileCompressor, FileDecompressor};
@@ -19,17 +19,41 @@ pub(super) enum Effort {
     Thorough,
 }
 
+/// What `pco` is asked to try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pco {
+    /// Nothing: it would save little.
+    Nothing,
+    /// The numbers themselves.
+    Numbers,
+    /// Differences from one number to the next.
+    Differences,
+}
+
+impl Pco {
+    fn config(self) -> ChunkConfig {
+        let delta = if self == Self::Differences { DeltaSpec::TryConsecutive(1) } else { DeltaSpec::NoOp };
+        ChunkConfig::default().with_compression_level(PCO_LEVEL).with_delta_spec(delta)
+    }
+}
+
+impl Effort {
+    /// What is to be tried, where effort allows it.
+    pub(super) fn pco(self, worthwhile: Pco) -> Pco {
+        if self == Self::Quick { Pco::Nothing } else { worthwhile }
+    }
+}
+
 const CONSTANT: u8 = 0;
 const BITS: u8 = 1;
 const DECIMAL: u8 = 2;
 const PCO: u8 = 3;
 const RAW: u8 = 4;
+const OFFSETS: u8 = 5;
 
 /// Below this many numbers the header of `pco` is more than it saves.
 const PCO_FEWEST: usize = 24;
 const PCO_LEVEL: usize = 4;
-/// References wider than this are those of a key with thousands of values, in the order of hashes: `pco` saves nothing.
-const PCO_WIDEST_REFERENCE: u32 = 12;
 /// Where `pco` says in what mode a column is, and the mode that is a dictionary.
 const PCO_MODE_BITS: u8 = 0x0f;
 const PCO_DICTIONARY: u8 = 4;
@@ -38,20 +62,22 @@ const POWERS_OF_TEN: [f64; 7] = [1.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0,
 const LARGEST_DECIMAL: f64 = (1_u64 << 51) as f64;
 const ROUNDING: f64 = 6_755_399_441_055_744.0;
 
+const UNKNOWN_WAY: Fault = "a column is packed in an unknown way";
+const TOO_LARGE: Fault = "a number is too large";
+
 /// Appends a column of `u32`.
-pub(super) fn pack_u32s(out: &mut Vec<u8>, numbers: &[u32], effort: Effort) {
+pub(super) fn pack_u32s(out: &mut Vec<u8>, numbers: &[u32], pco: Pco) {
     let smallest = numbers.iter().copied().min().unwrap_or_default();
     let largest = numbers.iter().copied().max().unwrap_or_default();
     if smallest == largest {
         return put_constant(out, u64::from(smallest));
     }
     let start = out.len();
-    let width = width_of(u64::from(largest - smallest));
-    if effort == Effort::Thorough && numbers.len() >= PCO_FEWEST && width <= PCO_WIDEST_REFERENCE {
-        let packed_bytes = bits_bytes(numbers.len(), width);
-        let config = ChunkConfig::default().with_mode_spec(ModeSpec::Classic).with_delta_spec(DeltaSpec::NoOp);
+    if pco != Pco::Nothing && numbers.len() >= PCO_FEWEST {
+        let packed_bytes = bits_bytes(numbers.len(), width_of(u64::from(largest - smallest)));
         // Unpacking bits is several times as fast: what `pco` saves must be worth it.
-        if put_pco(out, numbers, config) && out.len() - start < packed_bytes - packed_bytes / 16 {
+        let config = pco.config().with_mode_spec(ModeSpec::Classic);
+        if put_pco(out, numbers, &config) && out.len() - start < packed_bytes - packed_bytes / 16 {
             return;
         }
         out.truncate(start);
@@ -67,7 +93,7 @@ pub(super) fn unpack_u32s(bytes: &[u8], numbers: usize, out: &mut Vec<u32>) -> R
     out.clear();
     match reader.byte()? {
         CONSTANT => {
-            let constant = u32::try_from(get_constant(reader)?).map_err(|_| "a number is too large")?;
+            let constant = u32::try_from(get_constant(reader)?).map_err(|_| TOO_LARGE)?;
             out.resize(numbers, constant);
             Ok(())
         }
@@ -80,54 +106,74 @@ pub(super) fn unpack_u32s(bytes: &[u8], numbers: usize, out: &mut Vec<u32>) -> R
                 all_bits |= number;
                 out.push(number as u32);
             });
-            if all_bits > u64::from(u32::MAX) { Err("a number is too large") } else { Ok(()) }
+            if all_bits > u64::from(u32::MAX) { Err(TOO_LARGE) } else { Ok(()) }
         }
         PCO => get_pco(reader.rest(), numbers, 0, out),
-        _ => Err("a column is packed in an unknown way"),
+        _ => Err(UNKNOWN_WAY),
     }
 }
 
-/// Appends a column of `i64`. `ascends` says that most numbers follow a smaller one that is near.
-pub(super) fn pack_i64s(out: &mut Vec<u8>, numbers: &[i64], ascends: bool, effort: Effort) {
+/// Appends a column of `i64`.
+pub(super) fn pack_i64s(out: &mut Vec<u8>, numbers: &[i64], pco: Pco) {
     let smallest = numbers.iter().copied().min().unwrap_or_default();
     let largest = numbers.iter().copied().max().unwrap_or_default();
     if smallest == largest {
         return put_constant(out, smallest as u64);
     }
+    // Differences wrap: also the span from the least to the greatest number fits 64 bits.
+    let offset = |number: &i64| number.wrapping_sub(smallest) as u64;
+    let span = offset(&largest);
+    if pco != Pco::Nothing && span <= u64::from(u32::MAX) {
+        out.push(OFFSETS);
+        out.extend_from_slice(&smallest.to_le_bytes());
+        let offsets: Vec<u32> = numbers.iter().map(|number| offset(number) as u32).collect();
+        return pack_u32s(out, &offsets, pco);
+    }
     let start = out.len();
-    let span = largest.wrapping_sub(smallest) as u64;
-    let packed_bytes = bits_bytes(numbers.len(), width_of(span));
-    if effort == Effort::Thorough && numbers.len() >= PCO_FEWEST {
-        let delta = if ascends { DeltaSpec::TryConsecutive(1) } else { DeltaSpec::NoOp };
-        if put_pco(out, numbers, ChunkConfig::default().with_delta_spec(delta)) && out.len() - start < packed_bytes {
+    if pco != Pco::Nothing && numbers.len() >= PCO_FEWEST {
+        let packed_bytes = bits_bytes(numbers.len(), width_of(span));
+        if put_pco(out, numbers, &pco.config()) && out.len() - start < packed_bytes {
             return;
         }
         out.truncate(start);
     }
     out.push(BITS);
-    // Differences wrap: also the span from the least to the greatest number fits 64 bits.
-    put_bits(out, smallest as u64, span, numbers.iter().map(|number| number.wrapping_sub(smallest) as u64));
+    put_bits(out, smallest as u64, span, numbers.iter().map(offset));
 }
 
 /// Reads a column of `numbers` `i64`, which replaces what `out` holds.
 pub(super) fn unpack_i64s(bytes: &[u8], numbers: usize, out: &mut Vec<i64>) -> Result<(), Fault> {
-    let mut reader = ByteReader::new(bytes);
     out.clear();
+    out.reserve(numbers);
+    each_i64(bytes, numbers, |number| out.push(number))
+}
+
+/// Reads a column of `i64`, one after another.
+fn each_i64(bytes: &[u8], numbers: usize, mut take: impl FnMut(i64)) -> Result<(), Fault> {
+    let mut reader = ByteReader::new(bytes);
     match reader.byte()? {
         CONSTANT => {
-            out.resize(numbers, get_constant(reader)? as i64);
-            Ok(())
+            let constant = get_constant(reader)? as i64;
+            (0..numbers).for_each(|_| take(constant));
         }
         BITS => {
             let packed = Packed::read(reader, numbers)?;
-            let base = packed.base as i64;
-            out.reserve(numbers);
-            packed.each(|offset| out.push(base.wrapping_add(offset as i64)));
-            Ok(())
+            packed.each(|offset| take(packed.base.wrapping_add(offset) as i64));
         }
-        PCO => get_pco(reader.rest(), numbers, 0, out),
-        _ => Err("a column is packed in an unknown way"),
+        OFFSETS => {
+            let base = i64::from_le_bytes(reader.array()?);
+            let mut offsets = Vec::new();
+            unpack_u32s(reader.rest(), numbers, &mut offsets)?;
+            offsets.into_iter().for_each(|offset| take(base.wrapping_add(i64::from(offset))));
+        }
+        PCO => {
+            let mut wide = Vec::new();
+            get_pco(reader.rest(), numbers, 0, &mut wide)?;
+            wide.into_iter().for_each(take);
+        }
+        _ => return Err(UNKNOWN_WAY),
     }
+    Ok(())
 }
 
 /// Appends a column of `f64`; every bit of every number comes back.
@@ -136,16 +182,16 @@ pub(super) fn pack_f64s(out: &mut Vec<u8>, numbers: &[f64], effort: Effort) {
     if numbers.iter().all(|number| number.to_bits() == first) {
         return put_constant(out, first);
     }
+    let pco = effort.pco(if neighbours_are_near(numbers) { Pco::Differences } else { Pco::Numbers });
+    if put_decimals(out, numbers, pco) {
+        return;
+    }
     let start = out.len();
-    if effort == Effort::Thorough && numbers.len() >= PCO_FEWEST {
-        let delta = if neighbours_are_near(numbers) { DeltaSpec::TryConsecutive(1) } else { DeltaSpec::NoOp };
-        let config = ChunkConfig::default().with_delta_spec(delta);
-        if put_pco(out, numbers, config) && out.len() - start < numbers.len() * 8 {
+    if pco != Pco::Nothing && numbers.len() >= PCO_FEWEST {
+        if put_pco(out, numbers, &pco.config()) && out.len() - start < numbers.len() * 8 {
             return;
         }
         out.truncate(start);
-    } else if put_decimals(out, numbers) {
-        return;
     }
     out.push(RAW);
     out.reserve(numbers.len() * 8);
@@ -166,11 +212,8 @@ pub(super) fn unpack_f64s(bytes: &[u8], numbers: usize, out: &mut Vec<f64>) -> R
         DECIMAL => {
             let exponent = reader.byte()?;
             let power = *POWERS_OF_TEN.get(usize::from(exponent)).ok_or("an exponent is too large")?;
-            let packed = Packed::read(reader, numbers)?;
-            let base = packed.base as i64;
             out.reserve(numbers);
-            packed.each(|offset| out.push(base.wrapping_add(offset as i64) as f64 / power));
-            Ok(())
+            each_i64(reader.rest(), numbers, |integer| out.push(integer as f64 / power))
         }
         PCO => get_pco(reader.rest(), numbers, 0.0, out),
         RAW => {
@@ -181,7 +224,7 @@ pub(super) fn unpack_f64s(bytes: &[u8], numbers: usize, out: &mut Vec<f64>) -> R
             out.extend(words.iter().map(|word| f64::from_le_bytes(*word)));
             Ok(())
         }
-        _ => Err("a column is packed in an unknown way"),
+        _ => Err(UNKNOWN_WAY),
     }
 }
 
@@ -197,7 +240,7 @@ fn neighbours_are_near(numbers: &[f64]) -> bool {
 }
 
 /// Appends the numbers as integers over a power of ten, where all of them come back from that bit by bit.
-fn put_decimals(out: &mut Vec<u8>, numbers: &[f64]) -> bool {
+fn put_decimals(out: &mut Vec<u8>, numbers: &[f64], pco: Pco) -> bool {
     let mut integers = Vec::with_capacity(numbers.len());
     'exponents: for (exponent, power) in POWERS_OF_TEN.iter().enumerate() {
         integers.clear();
@@ -212,11 +255,8 @@ fn put_decimals(out: &mut Vec<u8>, numbers: &[f64]) -> bool {
             }
             integers.push(rounded as i64);
         }
-        let smallest = integers.iter().copied().min().unwrap_or_default();
-        let largest = integers.iter().copied().max().unwrap_or_default();
         out.extend_from_slice(&[DECIMAL, exponent as u8]);
-        let offsets = integers.iter().map(|integer| (integer - smallest) as u64);
-        put_bits(out, smallest as u64, (largest - smallest) as u64, offsets);
+        pack_i64s(out, &integers, pco);
         return true;
     }
     false
@@ -314,13 +354,12 @@ impl<'a> Packed<'a> {
 }
 
 /// Appends numbers packed by `pco`; false where it refuses.
-fn put_pco<T: pco::data_types::Number>(out: &mut Vec<u8>, numbers: &[T], config: ChunkConfig) -> bool {
-    let config = config.with_compression_level(PCO_LEVEL);
+fn put_pco<T: pco::data_types::Number>(out: &mut Vec<u8>, numbers: &[T], config: &ChunkConfig) -> bool {
     out.push(PCO);
     let file = FileCompressor::default();
     let mut write = || {
         file.write_header(&mut *out)?;
-        let mut chunk = file.chunk_compressor(numbers, &config)?;
+        let mut chunk = file.chunk_compressor(numbers, config)?;
         chunk.write_meta(&mut *out)?;
         chunk.write_page(0, &mut *out).map(|_| ())
     };
@@ -355,15 +394,17 @@ mod tests {
 
     const EFFORTS: [Effort; 2] = [Effort::Quick, Effort::Thorough];
 
-    fn packed_u32s(numbers: &[u32], effort: Effort) -> Vec<u8> {
+    const PCOS: [Pco; 3] = [Pco::Nothing, Pco::Numbers, Pco::Differences];
+
+    fn packed_u32s(numbers: &[u32], pco: Pco) -> Vec<u8> {
         let mut out = Vec::new();
-        pack_u32s(&mut out, numbers, effort);
+        pack_u32s(&mut out, numbers, pco);
         out
     }
 
-    fn packed_i64s(numbers: &[i64], ascends: bool, effort: Effort) -> Vec<u8> {
+    fn packed_i64s(numbers: &[i64], pco: Pco) -> Vec<u8> {
         let mut out = Vec::new();
-        pack_i64s(&mut out, numbers, ascends, effort);
+        pack_i64s(&mut out, numbers, pco);
         out
     }
 
@@ -385,15 +426,15 @@ mod tests {
          #![proptest_config(crate::block::seeded_proptest())]
 
         #[test]
-        fn numbers_come_back(numbers in numbers(), ascends: bool) {
+        fn numbers_come_back(numbers in numbers()) {
             let of_32: Vec<u32> = numbers.iter().map(|n| *n as u32).collect();
             let of_64: Vec<i64> = numbers.iter().map(|n| *n as i64).collect();
-            for effort in EFFORTS {
+            for pco in PCOS {
                 let mut out = vec![7];
-                unpack_u32s(&packed_u32s(&of_32, effort), of_32.len(), &mut out).unwrap();
+                unpack_u32s(&packed_u32s(&of_32, pco), of_32.len(), &mut out).unwrap();
                 prop_assert_eq!(&out, &of_32);
                 let mut out = vec![7];
-                unpack_i64s(&packed_i64s(&of_64, ascends, effort), of_64.len(), &mut out).unwrap();
+                unpack_i64s(&packed_i64s(&of_64, pco), of_64.len(), &mut out).unwrap();
                 prop_assert_eq!(&out, &of_64);
             }
         }
@@ -417,16 +458,19 @@ mod tests {
         fn spoilt_columns_are_read_or_refused(
             seed in prop::collection::vec(0_u32..5_000, 24..400),
             spoils in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
-            effort in prop::sample::select(EFFORTS.to_vec()),
+            pco in prop::sample::select(PCOS.to_vec()),
             other_length in 0_usize..1_000,
         ) {
             let of_64: Vec<i64> = seed.iter().scan(0, |sum, n| { *sum += i64::from(*n); Some(*sum) }).collect();
-            let floats: Vec<f64> = seed.iter().map(|n| f64::from(*n) / 10.0).collect();
+            let wide: Vec<i64> = of_64.iter().map(|n| n * 1_000_003).collect();
+            let decimals: Vec<f64> = seed.iter().map(|n| f64::from(*n) / 10.0).collect();
+            let thirds: Vec<f64> = seed.iter().map(|n| f64::from(*n) / 3.0).collect();
             let columns = [
-                packed_u32s(&seed, effort),
-                packed_i64s(&of_64, true, effort),
-                packed_i64s(&of_64, false, effort),
-                packed_f64s(&floats, effort),
+                packed_u32s(&seed, pco),
+                packed_i64s(&of_64, pco),
+                packed_i64s(&wide, pco),
+                packed_f64s(&decimals, Effort::Thorough),
+                packed_f64s(&thirds, Effort::Thorough),
             ];
             for mut bytes in columns {
                 for (at, with) in &spoils {
@@ -456,21 +500,26 @@ mod tests {
 
     #[test]
     fn each_way_of_packing_is_used_where_it_pays() {
-        let how = |bytes: Vec<u8>| bytes[0];
+        let how = |bytes: &[u8]| bytes[0];
         let few: Vec<u32> = (0..1_000).map(|n| n % 7 * (n % 3)).collect();
         let ascending: Vec<i64> = (0..1_000).map(|n| n * 15_000 + n % 3).collect();
+        let wide: Vec<i64> = ascending.iter().map(|n| n * 1_000_000).collect();
         let decimals: Vec<f64> = (0..1_000).map(|n| f64::from(n * 7 % 500) / 10.0).collect();
+        let counter: Vec<f64> = (0..1_000).map(|n| f64::from(n * 700 + n % 3)).collect();
         let thirds: Vec<f64> = (0..1_000).map(|n| f64::from(n) / 3.0).collect();
-        assert_eq!(how(packed_u32s(&[5; 9], Effort::Quick)), CONSTANT);
-        assert_eq!(how(packed_u32s(&few, Effort::Quick)), BITS);
-        assert_eq!(how(packed_u32s(&few, Effort::Thorough)), PCO);
-        assert_eq!(how(packed_i64s(&ascending, true, Effort::Quick)), BITS);
-        assert_eq!(how(packed_i64s(&ascending, true, Effort::Thorough)), PCO);
-        assert_eq!(how(packed_f64s(&decimals, Effort::Quick)), DECIMAL);
-        assert_eq!(how(packed_f64s(&decimals, Effort::Thorough)), PCO);
-        assert_eq!(how(packed_f64s(&thirds, Effort::Quick)), RAW);
-        assert!(packed_i64s(&ascending, true, Effort::Thorough).len() < 500);
+        assert_eq!(how(&packed_u32s(&[5; 9], Pco::Nothing)), CONSTANT);
+        assert_eq!(how(&packed_u32s(&few, Pco::Nothing)), BITS);
+        assert_eq!(how(&packed_u32s(&few, Pco::Numbers)), PCO);
+        assert_eq!(how(&packed_i64s(&ascending, Pco::Nothing)), BITS);
+        assert_eq!(how(&packed_i64s(&ascending, Pco::Differences)), OFFSETS);
+        assert_eq!(how(&packed_i64s(&wide, Pco::Differences)), PCO);
+        assert_eq!(how(&packed_f64s(&decimals, Effort::Quick)), DECIMAL);
+        assert_eq!(how(&packed_f64s(&decimals, Effort::Thorough)), DECIMAL);
+        assert_eq!(how(&packed_f64s(&thirds, Effort::Quick)), RAW);
+        assert_eq!(how(&packed_f64s(&thirds, Effort::Thorough)), PCO);
+        assert!(packed_i64s(&ascending, Pco::Differences).len() < 500);
         assert!(packed_f64s(&decimals, Effort::Thorough).len() < 1_300);
+        assert!(packed_f64s(&counter, Effort::Thorough).len() < 500);
     }
 
     /// `pco` takes memory for a dictionary by a length that stands in the bytes; none is ever written.
@@ -478,7 +527,7 @@ mod tests {
     fn a_dictionary_in_pco_is_refused_before_it_is_read() {
         let numbers: Vec<u32> = (0..1_000).map(|n| n % 5 * 1_000_003).collect();
         let mut bytes = Vec::new();
-        assert!(put_pco(&mut bytes, &numbers, ChunkConfig::default().with_mode_spec(ModeSpec::TryDict)));
+        assert!(put_pco(&mut bytes, &numbers, &ChunkConfig::default().with_mode_spec(ModeSpec::TryDict)));
         let mut out = Vec::new();
         assert!(unpack_u32s(&bytes, numbers.len(), &mut out).is_err());
         assert!(out.is_empty());

@@ -8,9 +8,12 @@ use super::draft::BlockDraft;
 use super::encode::EncodedBlock;
 use super::filter::{encode_filter, filter_hash};
 use super::index::{BlockIndex, INDEX_PAGE, KeyIndex, Layout, Strip};
-use super::pack::{Effort, pack_f64s, pack_i64s, pack_u32s};
+use super::pack::{Effort, Pco, pack_f64s, pack_i64s, pack_u32s};
 use super::page::seal;
 use super::summary::{BlockKind, BlockSummary, KeySummary, Section};
+
+/// References of keys with more values are not given to `pco`.
+const MOST_PACKED_VALUES: usize = 4_096;
 
 /// Encodes blocks one after another.
 pub(super) struct BlockWriter {
@@ -47,7 +50,7 @@ impl BlockWriter {
         };
         let mut pages = Pages { pages: vec![Vec::new()] };
         let runs_page = pages.next();
-        self.push_series_column(&mut pages, &draft.runs, effort);
+        self.push_series_column(&mut pages, &draft.runs, effort.pco(Pco::Numbers));
         let ids_page = (draft.kind == BlockKind::Arrival).then(|| pages.next());
         for ids in draft.ids.chunks(self.layout.ids_per_page as usize) {
             pages.push(ids.iter().flat_map(|id| id.to_le_bytes()).collect());
@@ -55,7 +58,7 @@ impl BlockWriter {
         let mut keys = Vec::new();
         let mut key_summaries = Vec::new();
         for column in key_columns(draft, values) {
-            let (index, summary) = self.push_key(&mut pages, draft.kind, column, effort);
+            let (index, summary) = self.push_key(&mut pages, column, effort);
             keys.push(index);
             key_summaries.push(summary);
         }
@@ -66,8 +69,8 @@ impl BlockWriter {
             let samples = first_sample..first_sample + strip.samples as usize;
             let mut payload = Vec::new();
             // With few samples a series most timestamps follow one of another series, which says nothing.
-            let ascends = strip.series * 2 <= strip.samples;
-            pack_i64s(&mut payload, draft.timestamps.get(samples.clone()).unwrap_or_default(), ascends, effort);
+            let pco = if strip.series * 2 <= strip.samples { Pco::Differences } else { Pco::Numbers };
+            pack_i64s(&mut payload, draft.timestamps.get(samples.clone()).unwrap_or_default(), effort.pco(pco));
             pages.push(payload);
             let mut payload = Vec::new();
             pack_f64s(&mut payload, draft.values.get(samples.clone()).unwrap_or_default(), effort);
@@ -106,31 +109,27 @@ impl BlockWriter {
         EncodedBlock { summary, pages }
     }
 
-    fn push_series_column(&self, pages: &mut Pages, numbers: &[u32], effort: Effort) {
+    fn push_series_column(&self, pages: &mut Pages, numbers: &[u32], pco: Pco) {
         for chunk in numbers.chunks(self.layout.series_per_page as usize) {
             let mut payload = Vec::new();
-            pack_u32s(&mut payload, chunk, effort);
+            pack_u32s(&mut payload, chunk, pco);
             pages.push(payload);
         }
     }
 
-    fn push_key(
-        &mut self,
-        pages: &mut Pages,
-        kind: BlockKind,
-        column: KeyColumn<'_>,
-        effort: Effort,
-    ) -> (KeyIndex, KeySummary) {
+    fn push_key(&mut self, pages: &mut Pages, column: KeyColumn<'_>, effort: Effort) -> (KeyIndex, KeySummary) {
         let values = column.values;
         let references_page = pages.next();
-        self.push_series_column(pages, &column.references, effort);
+        // References of very many values, in the order of hashes: nothing is to be saved.
+        let pco = if values.len() > MOST_PACKED_VALUES { Pco::Nothing } else { effort.pco(Pco::Numbers) };
+        self.push_series_column(pages, &column.references, pco);
         let dictionary_page = pages.next();
         let (dictionary, dictionary_pages) =
             encode_dictionary(values, self.layout.dictionary_page_bytes, &mut self.compressor);
         dictionary_pages.into_iter().for_each(|page| pages.push(page));
         let filter_page = pages.next();
         // One page of dictionary answers by itself; arrival blocks go before a filter pays.
-        if kind == BlockKind::Merged && dictionary.pages() > 1 {
+        if effort == Effort::Thorough && dictionary.pages() > 1 {
             let hashes: Vec<u64> = values.iter().map(|value| filter_hash(value)).collect();
             encode_filter(&hashes).into_iter().for_each(|page| pages.push(page));
         }
