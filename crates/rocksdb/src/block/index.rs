@@ -12,7 +12,7 @@ use super::summary::{BlockKind, BlockSummary};
 /// The number of the index page.
 pub(super) const INDEX_PAGE: u32 = 0;
 
-/// How large the pieces of a block are made.
+/// How large blocks and their pieces are made.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layout {
     /// Most samples of a strip.
@@ -26,6 +26,9 @@ pub(super) struct Layout {
     pub(super) ids_per_page: u32,
     /// A page of a dictionary is closed once its values have this many bytes together.
     pub(super) dictionary_page_bytes: usize,
+    /// Most memory of all blocks that a merge collects at a time, in bytes, about. Samples of very many windows at once make
+    /// small blocks rather than a large heap; later merges mend that.
+    pub(super) collected_bytes: usize,
 }
 
 impl Layout {
@@ -36,6 +39,7 @@ impl Layout {
         series_per_page: 16_384,
         ids_per_page: 4_096,
         dictionary_page_bytes: 24 * 1024,
+        collected_bytes: 96 << 20,
     };
 
     /// For arrival blocks: a merge holds a strip of each in memory, and all of them should fit the processor's cache.

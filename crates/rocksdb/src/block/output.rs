@@ -15,11 +15,8 @@ use super::order::SortedStrings;
 use super::summary::{BlockKind, Section};
 use super::write::BlockWriter;
 
-/// Most memory of all blocks that are being collected, in bytes, about. Samples of very many windows at once make small
-/// blocks rather than a large heap; later merges mend that.
-const MOST_DRAFT_BYTES: usize = 96 << 20;
-/// Memory is summed up after so many series.
-const SERIES_BETWEEN_SUMS: u32 = 4_096;
+/// Memory is summed up after so many stretches of samples.
+const STRETCHES_BETWEEN_SUMS: u32 = 1_024;
 
 /// The output of a merge.
 pub(super) struct MergeOutput<'m> {
@@ -28,6 +25,7 @@ pub(super) struct MergeOutput<'m> {
     options: MergeOptions,
     emit: &'m mut dyn FnMut(EncodedBlock) -> Result<(), StorageError>,
     writer: BlockWriter,
+    collected_bytes: usize,
     /// The block that the last sample went to.
     current: Option<Window>,
     /// The other blocks that are being collected, by the starts of their windows: all of one tenant.
@@ -36,7 +34,7 @@ pub(super) struct MergeOutput<'m> {
     section: Option<u32>,
     /// The last generation that was given to a draft.
     generation: u32,
-    series_until_sum: u32,
+    stretches_until_sum: u32,
     /// A draft whose memory can be used again.
     spare: Option<BlockDraft>,
 }
@@ -65,11 +63,12 @@ impl<'m> MergeOutput<'m> {
             options,
             emit,
             writer: BlockWriter::new(layout),
+            collected_bytes: layout.collected_bytes,
             current: None,
             others: BTreeMap::new(),
             section: None,
             generation: 0,
-            series_until_sum: SERIES_BETWEEN_SUMS,
+            stretches_until_sum: STRETCHES_BETWEEN_SUMS,
             spare: None,
         }
     }
@@ -131,9 +130,9 @@ impl<'m> MergeOutput<'m> {
     /// Makes the block at hand one that takes a sample of `series` at `timestamp`: ends it where it is full, and the largest
     /// one where all together are too large.
     fn make_room(&mut self, timestamp: i64, series: SeriesKey) -> Result<(), StorageError> {
-        self.series_until_sum -= 1;
-        if self.series_until_sum == 0 {
-            self.series_until_sum = SERIES_BETWEEN_SUMS;
+        self.stretches_until_sum -= 1;
+        if self.stretches_until_sum == 0 {
+            self.stretches_until_sum = STRETCHES_BETWEEN_SUMS;
             self.bound_memory()?;
         }
         let block_samples = self.options.block_samples;
@@ -174,7 +173,7 @@ impl<'m> MergeOutput<'m> {
             self.others.insert(left.time.start, left);
         }
         let sizes = || self.others.iter().map(|(start, window)| (window.draft.memory_bytes(), *start));
-        if sizes().map(|(bytes, _)| bytes).sum::<usize>() <= MOST_DRAFT_BYTES {
+        if sizes().map(|(bytes, _)| bytes).sum::<usize>() <= self.collected_bytes {
             return Ok(());
         }
         self.current = sizes().max().and_then(|(_, start)| self.others.remove(&start));

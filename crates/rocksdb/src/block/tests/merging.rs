@@ -6,6 +6,7 @@ use luminate_storage::StorageError;
 use proptest::prelude::*;
 
 use super::support::*;
+use crate::block::index::Layout;
 use crate::block::merge::{MergeReads, merge_with};
 use crate::block::{BlockId, MergeInput, MergeOptions, MergeRules, SectionRule};
 
@@ -127,6 +128,21 @@ fn very_many_windows_in_one_batch_are_parted() {
     let mut all = blocks.rows(&wide.concat());
     all.sort();
     assert_eq!(all, plain(&rows));
+}
+
+#[test]
+fn samples_of_too_many_windows_make_smaller_blocks() {
+    let row = |n: i64, day: i64| Row::new("t", "m", 0, &[("k", &format!("{n:05}"))], day * DAY_MS + n, 1.0);
+    let rows: Vec<Row> = (0..1_500).flat_map(|n| (0..4).map(move |day| row(n, day))).collect();
+    let mut blocks = Blocks::default();
+    let run = blocks.arrive(&rows, 10_000, SMALL);
+    let (at_once, _) = blocks.merge(&[run.clone()], &KeepAll, options(10_000), SMALL);
+    assert!(at_once.iter().all(|run| run.len() == 1));
+    let little_memory = Layout { collected_bytes: 60_000, ..SMALL };
+    let (merged, report) = blocks.merge(&[run], &KeepAll, options(10_000), little_memory);
+    assert_eq!((merged.len(), report.kept), (4, rows.len() as u64));
+    assert!(merged.iter().any(|run| run.len() > 1), "no block was ended early");
+    check_runs(&blocks, &merged, &rows);
 }
 
 #[test]

@@ -1,15 +1,16 @@
 //! What was encoded comes back, and a scan answers what a look at every row would.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use luminate_model::TimeRange;
 use luminate_model::time::DAY_MS;
-use luminate_storage::{DimensionFilter, DimensionTest, Pattern, ScanRequest};
+use luminate_storage::{DimensionFilter, DimensionTest, Pattern, ScanRequest, StorageError};
 use proptest::prelude::*;
 
 use super::support::*;
-use crate::block::MergeOptions;
 use crate::block::index::Layout;
+use crate::block::{BlockReader, MergeOptions};
 
 fn arbitrary_test() -> impl Strategy<Value = DimensionTest> {
     let value =
@@ -120,7 +121,7 @@ proptest! {
         found.sort();
         prop_assert_eq!(&found, &wanted);
         let counters = context.counters();
-        let relaxed = std::sync::atomic::Ordering::Relaxed;
+        let relaxed = Ordering::Relaxed;
         prop_assert!(counters.samples_read.load(relaxed) >= wanted.len() as u64);
         prop_assert_eq!(counters.blocks_read.load(relaxed) + counters.blocks_skipped.load(relaxed), run.len() as u64);
         let distinct: BTreeSet<u128> = wanted.iter().map(|row| row.series).collect();
@@ -167,6 +168,41 @@ fn a_series_longer_than_strips_and_blocks_comes_back_whole() {
     let (merged, report) = blocks.merge(&[run], &KeepAll, options, Layout::STANDARD);
     assert_eq!(report.kept, rows.len() as u64);
     assert_eq!(blocks.rows(&merged.concat()), plain(&rows));
+    assert!(merged.concat().iter().all(|input| input.summary.samples <= 24_000));
+}
+
+#[test]
+fn a_query_for_one_metric_reads_no_strip_of_others() {
+    let row = |metric: i64, n: i64| Row::new("t", &format!("metric_{metric}"), 0, &[], n, n as f64);
+    let rows: Vec<Row> = (0..6).flat_map(|metric| (0..5_000).map(move |n| row(metric, n))).collect();
+    let mut blocks = Blocks::default();
+    let run = blocks.arrive(&rows, 100_000, Layout::STANDARD);
+    for metric in 0..6 {
+        let mut request = ScanRequest::new(tenant("t"), format!("metric_{metric}"), NOW);
+        request.columns.values = true;
+        let before = blocks.pages_read.load(Ordering::Relaxed);
+        assert_eq!(blocks.scan(&run[0], &request).unwrap().iter().map(|chunk| chunk.samples()).sum::<usize>(), 5_000);
+        // The index, samples per series and one page of values.
+        assert_eq!(blocks.pages_read.load(Ordering::Relaxed) - before, 3);
+    }
+}
+
+#[test]
+fn a_cancelled_query_ends_at_the_next_strip() {
+    let rows: Vec<Row> = (0..100).map(|n| Row::new("t", "m", 0, &[], n, 1.0)).collect();
+    let mut blocks = Blocks::default();
+    let run = blocks.arrive(&rows, 1_000, SMALL);
+    let context = context();
+    let mut chunks = 0;
+    let request = ScanRequest::new(tenant("t"), "m", NOW);
+    let reader = BlockReader::new(run[0].id, run[0].summary.clone(), &blocks);
+    let result = reader.scan(&request, &context, &mut |_| {
+        chunks += 1;
+        context.cancel();
+        Ok(())
+    });
+    assert!(matches!(result, Err(StorageError::Cancelled)));
+    assert_eq!(chunks, 1);
 }
 
 #[test]

@@ -26,6 +26,7 @@ pub(super) const SMALL: Layout = Layout {
     series_per_page: 5,
     ids_per_page: 4,
     dictionary_page_bytes: 16,
+    collected_bytes: 1 << 20,
 };
 
 /// Late enough that no retention has passed unless a test says so.
