@@ -99,6 +99,16 @@ pub(crate) struct ItemError {
 }
 
 impl ClientError {
+    /// Whether what was asked may have been done all the same.
+    pub(crate) fn leaves_doubt(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::NotUnderstood { .. } => true,
+            // A server that refuses with 503 may have stored some of a request's records.
+            Self::Refused { status, .. } => *status >= 500,
+            Self::NoToken { .. } | Self::TokenFile { .. } | Self::BadUrl { .. } | Self::NotWell { .. } => false,
+        }
+    }
+
     /// The exit code; `luminate --help` lists them.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {

@@ -81,7 +81,10 @@ impl Sender {
             {
                 (batch.samples(), problem.errors)
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                self.tell_the_stop(batch, &error, progress);
+                return Err(error);
+            }
         };
         self.tell_rejects(batch, rejected, &errors, progress);
         Ok(())
@@ -120,6 +123,16 @@ impl Sender {
         }
     }
 
+    /// Says where to go on, because a second run does not know what the first has stored.
+    fn tell_the_stop(&self, batch: &Batch, error: &ClientError, progress: &Progress) {
+        let (Some(first), Some(last)) = (batch.line(0), batch.line(batch.samples() - 1)) else { return };
+        let fate = if error.leaves_doubt() { "may be stored or not" } else { "are not stored" };
+        progress.message(&format!(
+            "stopped: {} samples of the lines before {first} are stored, those of lines {first} to {last} {fate}",
+            self.accepted
+        ));
+    }
+
     fn tell_rejects(&mut self, batch: &Batch, rejected: u64, errors: &[ItemError], progress: &Progress) {
         let left = SHOWN_REJECTS.saturating_sub(self.rejected);
         for error in errors.iter().take(left as usize) {
@@ -154,14 +167,11 @@ impl Sender {
                 "receipt": receipt,
             }))?;
         } else {
-            let mut text = format!("{} samples stored in {} requests", self.accepted, self.batches);
-            for (count, what) in
-                [(self.rejected, "rejected"), (malformed, "malformed lines"), (self.repeated, "repeats")]
-            {
-                if count > 0 {
-                    // Writing to a String cannot fail.
-                    let _ = write!(text, ", {count} {what}");
-                }
+            let mut text = format!("samples stored: {}, in requests: {}", self.accepted, self.batches);
+            let others = [("rejected", self.rejected), ("malformed lines", malformed), ("repeats", self.repeated)];
+            for (what, count) in others.into_iter().filter(|(_, count)| *count > 0) {
+                // Writing to a String cannot fail.
+                let _ = write!(text, ", {what}: {count}");
             }
             output::message(&text);
         }
