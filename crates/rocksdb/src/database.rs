@@ -6,6 +6,7 @@
 //! database failed for good ([`Failure`]); every later write is refused, and the process is expected to end.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rocksdb::{
     BlockBasedOptions, Cache, ChecksumType, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice,
@@ -54,7 +55,10 @@ pub(crate) enum Durability {
 pub(crate) struct Database {
     db: DB,
     folder: PathBuf,
+    families: Vec<&'static str>,
     failure: Failure,
+    /// Errors of background work after which the database still took writes.
+    survived_errors: AtomicU64,
 }
 
 /// Whether a database has failed for good, and why. Clones tell the same.
@@ -112,7 +116,8 @@ impl Database {
         let descriptors = families.iter().map(of);
         let db = DB::open_cf_descriptors(&database_options(memory), folder, descriptors);
         let db = db.map_err(|error| rocks_open_error(folder, &error))?;
-        Ok(Self { db, folder: folder.to_owned(), failure: Failure::new() })
+        let families = families.iter().map(|family| family.name).collect();
+        Ok(Self { db, folder: folder.to_owned(), families, failure: Failure::new(), survived_errors: AtomicU64::new(0) })
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -140,17 +145,37 @@ impl Database {
             return Err(reason);
         }
         let errors = self.db.property_int_value("rocksdb.background-errors").ok().flatten().unwrap_or_default();
-        if errors > 0 {
-            let free = free_bytes(&self.folder).unwrap_or(u64::MAX);
-            let error = if free < 1 << 20 {
-                DatabaseError::DiskFull("background work could not write".to_owned())
-            } else {
-                DatabaseError::Failed("background work could not write".to_owned())
-            };
-            self.failure.set(error.clone());
-            return Err(error);
+        if errors > self.survived_errors.load(Ordering::Relaxed) {
+            self.judge_background_errors(errors)?;
         }
         Ok(())
+    }
+
+    /// Finds out what failed background work means. After a failed flush, or where data is damaged, RocksDB takes no more
+    /// writes, and an empty one shows it. Where only a compaction found no room, it goes on, and tries again later.
+    fn judge_background_errors(&self, errors: u64) -> Result<(), DatabaseError> {
+        match self.write(WriteBatch::default(), Durability::SyncedAtOnce) {
+            Ok(()) => {
+                tracing::warn!(errors, folder = %self.folder.display(), "background work failed; writes go on");
+                self.survived_errors.store(errors, Ordering::Relaxed);
+                Ok(())
+            }
+            // Another look will tell.
+            Err(DatabaseError::Busy) => Ok(()),
+            Err(error) => {
+                self.failure.set(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// Bytes that were written and are in no table file yet: flushing them, now or at the next start, takes as much room.
+    pub(crate) fn unflushed_bytes(&self) -> u64 {
+        let of = |name: &&str| {
+            let family = self.db.cf_handle(name)?;
+            self.db.property_int_value_cf(family, "rocksdb.cur-size-all-mem-tables").ok().flatten()
+        };
+        self.families.iter().filter_map(of).sum()
     }
 
     /// Writes a batch as a whole. On any error but [`DatabaseError::Busy`] the outcome is unknown until the database is

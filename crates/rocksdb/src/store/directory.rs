@@ -9,6 +9,7 @@ use luminate_model::{TenantId, TimeRange};
 
 use super::entry::{Entry, Place, Provenance, Window};
 use super::inbox::Inbox;
+use super::state::Ledger;
 use crate::block::{BlockId, BlockSummary};
 
 /// A live block, or one that was replaced and is still being read.
@@ -29,6 +30,11 @@ impl Block {
 
     pub(crate) fn samples(&self) -> u64 {
         u64::from(self.summary.samples)
+    }
+
+    /// Whether it holds samples of a tenant that the ledger covers.
+    pub(crate) fn is_covered(&self, ledger: &Ledger, tenant: &TenantId) -> bool {
+        ledger.covers_block(tenant, self.id, &self.provenance) && !self.summary.sections_of_tenant(tenant).is_empty()
     }
 }
 

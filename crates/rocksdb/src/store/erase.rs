@@ -1,7 +1,9 @@
 //! Erasing a tenant: first a line in the ledger, which keeps replays out, then its blocks, then their bytes in every file.
 //!
-//! Blocks know the range of offsets that their samples came from, not the offset of each sample. A block whose range begins
-//! before the erasure's offsets loses all that it has of the tenant; what the same block has from after them goes as well.
+//! Blocks know the range of offsets that their samples came from, not the offset of each sample. A block that was stored
+//! before the erasure was noted, and whose range begins before the erasure's offsets, loses all that it has of the tenant.
+//! Blocks made afterwards hold nothing erased, and keep what they have: writes leave out covered records one by one, and
+//! merges leave out what older blocks have.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,12 +14,11 @@ use rocksdb::{WaitForCompactOptions, WriteBatch};
 
 use super::Shared;
 use super::directory::{Block, Run};
-use super::entry::{Place, Provenance};
+use super::entry::Place;
 use super::hooks::Moment;
-use super::keys::{ARRIVALS, DIRECTORY, META, MetaKey};
+use super::keys::{self, ARRIVALS, DIRECTORY, META, MetaKey};
 use super::planner::{Plan, take_while_it_fits};
 use super::rules::Rules;
-use super::state::Ledger;
 use crate::block::BlockId;
 use crate::database::Durability;
 
@@ -34,11 +35,12 @@ impl Shared {
         ends.extend(up_to.iter().copied());
         let mut write = WriteBatch::default();
         let meta = self.database.family(META)?;
+        let first_clean_block = state.next_block;
         for (source, end) in &ends {
             let end = state.ledger.end(tenant, *source).unwrap_or_default().max(*end);
-            write.put_cf(meta, MetaKey::Ledger(*source, tenant).encode(), end.0.to_be_bytes());
-            let oldest = state.oldest_idempotency.get(source).copied().unwrap_or_default();
-            self.for_each_idempotency(*source, oldest, |entry| {
+            write.put_cf(meta, MetaKey::Ledger(*source, tenant).encode(), keys::ledger_value(end, first_clean_block));
+            let kept = state.idempotency.get(source).copied().unwrap_or_default();
+            self.for_each_idempotency(*source, kept.first, |entry| {
                 if entry.tenant == *tenant && entry.offset < end {
                     write.delete_cf(meta, MetaKey::Idempotency(*source, &entry).encode());
                 }
@@ -47,16 +49,17 @@ impl Shared {
         }
         self.database.write(write, Durability::Synced)?;
         for (source, end) in ends {
-            state.ledger.add(tenant, source, end);
+            state.ledger.add(tenant, source, end, first_clean_block);
         }
         drop(state);
         self.at(Moment::ErasureNoted);
         Ok(())
     }
 
-    /// Removes what the ledger covers of a tenant, from the directory and then from every file. Returns when no query reads
-    /// it any more.
-    pub(crate) fn erase(&self, tenant: &TenantId) -> Result<Erased, StorageError> {
+    /// Erases a tenant: notes it, removes what the ledger covers from the directory and then from every file. Returns when no
+    /// query reads it any more.
+    pub(crate) fn erase(&self, tenant: &TenantId, up_to: &[(Source, Offset)]) -> Result<Erased, StorageError> {
+        self.note_erasure(tenant, up_to)?;
         let mut erased = Erased::default();
         let mut removed = HashSet::new();
         loop {
@@ -65,7 +68,7 @@ impl Shared {
                 break;
             }
             removed.extend(covered.iter().map(|block| block.id));
-            erased.samples += self.erase_blocks(tenant, covered)?;
+            erased.samples += self.erase_blocks(covered)?;
         }
         loop {
             self.remove_garbage()?;
@@ -86,15 +89,12 @@ impl Shared {
     /// The live blocks that have samples of a tenant which the ledger covers.
     fn covered_blocks(&self, tenant: &TenantId) -> Vec<Arc<Block>> {
         let state = self.state();
-        let covered = |block: &&Arc<Block>| {
-            !block.summary.sections_of_tenant(tenant).is_empty() && covers(&state.ledger, tenant, &block.provenance)
-        };
-        self.directory().blocks().filter(covered).cloned().collect()
+        self.directory().blocks().filter(|block| block.is_covered(&state.ledger, tenant)).cloned().collect()
     }
 
-    /// Removes a tenant from some blocks: from those of its own by dropping them, from those of many by a merge. A merge takes
+    /// Removes what is covered from some blocks: those of one tenant by dropping them, those of many by a merge. A merge takes
     /// up as many batches as it may; the rest comes with the next call.
-    fn erase_blocks(&self, tenant: &TenantId, blocks: Vec<Arc<Block>>) -> Result<u64, StorageError> {
+    fn erase_blocks(&self, blocks: Vec<Arc<Block>>) -> Result<u64, StorageError> {
         let (arrivals, merged): (Vec<_>, Vec<_>) =
             blocks.into_iter().partition(|block| matches!(block.place, Place::Arrival { .. }));
         let mut erased = merged.iter().map(|block| block.samples()).sum();
@@ -107,8 +107,7 @@ impl Shared {
             let touched = |run: &&Run| run.blocks.iter().any(|block| ids.contains(&block.id));
             let runs = directory.arrivals.iter().map(|arrival| &arrival.run).filter(touched);
             let plan = Plan { runs: take_while_it_fits(runs, &self.config), width: DAY_MS };
-            let rules = Rules::new(&self.rules, (self.clock)()).erasing(tenant.clone(), ids);
-            erased += self.merge(&plan, &rules)?.erased;
+            erased += self.merge(&plan, &Rules::new(&self.rules, (self.clock)()))?.erased;
         }
         Ok(erased)
     }
@@ -125,9 +124,4 @@ impl Shared {
         options.set_flush(true);
         Ok(self.database.judge(self.database.rocks().wait_for_compact(&options))?)
     }
-}
-
-/// Whether a block may hold samples from before the ledger's offsets.
-fn covers(ledger: &Ledger, tenant: &TenantId, provenance: &Provenance) -> bool {
-    provenance.spans().iter().any(|span| ledger.covers(tenant, span.source, span.first))
 }

@@ -38,9 +38,10 @@ pub(crate) enum MetaKey<'a> {
     NextBlock,
     /// The first block number of the merge that is under way, u64: pages of `blocks` from there on belong to nobody yet.
     Pending,
-    /// A source's next offset, u64.
+    /// A source's next offset, u64, and the time (ms since 1970, i64) before which its idempotency entries are forgotten.
     Next(Source),
-    /// For an erased tenant and a source the offset before which nothing of the tenant is stored again, u64.
+    /// For an erased tenant and a source the offset before which nothing of the tenant is stored again, and the number of the
+    /// first block made after that was noted, u64 each.
     Ledger(Source, &'a TenantId),
     /// A block that no directory lists any more, and whose pages are still there; the value says in which family.
     Garbage(BlockId),
@@ -81,6 +82,18 @@ pub(crate) fn idempotency_key(source: Source, offset: Offset) -> Vec<u8> {
     key.extend_from_slice(&source_bytes(source));
     key.extend_from_slice(&offset.0.to_be_bytes());
     key
+}
+
+pub(crate) fn next_value(next: Offset, idempotency_since: i64) -> [u8; 16] {
+    let mut value = [0; 16];
+    value[..8].copy_from_slice(&next.0.to_be_bytes());
+    value[8..].copy_from_slice(&idempotency_since.to_be_bytes());
+    value
+}
+
+pub(crate) fn read_next(value: &[u8]) -> Option<(Offset, i64)> {
+    let (next, since) = value.split_first_chunk::<8>()?;
+    Some((Offset(u64::from_be_bytes(*next)), i64::from_be_bytes(since.try_into().ok()?)))
 }
 
 pub(crate) fn idempotency_value(entry: &IdempotencyEntry) -> Vec<u8> {
@@ -125,6 +138,18 @@ pub(crate) fn read_source(bytes: &[u8]) -> Option<(Source, &[u8])> {
 #[allow(clippy::disallowed_methods, reason = "the name comes from the store")]
 pub(crate) fn read_tenant(bytes: &[u8]) -> Option<TenantId> {
     TenantId::parse(std::str::from_utf8(bytes).ok()?).ok()
+}
+
+/// A row of the erase ledger.
+pub(crate) fn ledger_value(end: Offset, first_clean_block: u64) -> Vec<u8> {
+    [end.0.to_be_bytes(), first_clean_block.to_be_bytes()].concat()
+}
+
+/// Reads a row of the erase ledger back; `None` where it is not what was written.
+pub(crate) fn read_ledger(value: &[u8]) -> Option<(Offset, u64)> {
+    let (end, first_clean_block) = value.split_first_chunk::<8>()?;
+    let first_clean_block = first_clean_block.try_into().ok()?;
+    Some((Offset(u64::from_be_bytes(*end)), u64::from_be_bytes(first_clean_block)))
 }
 
 /// In which family the pages of a retired block stand.

@@ -20,17 +20,19 @@ use super::open::page_file_options;
 use super::page_files::PageFiles;
 use super::pages::StoredPages;
 use super::planner::Plan;
-use super::rules::Rules;
+use super::rules::{MergingRules, Rules};
 use crate::block::{BlockId, BlockSummary, MergeInput, MergeOptions, MergeReport, merge};
 use crate::database::Durability;
 
 impl Shared {
-    /// Merges the runs of a plan into one run a tenant and window, leaving out what the rules say. Only the merging thread
-    /// calls this: there is one merge at a time.
+    /// Merges the runs of a plan into one run a tenant and window, leaving out what retention or the ledger say: also an
+    /// erasure that a crash cut short must not go on in blocks that are made after it. Only the merging thread calls this, and
+    /// the same thread writes the ledger: there is one merge at a time, and the ledger does not change during it.
     pub(crate) fn merge(&self, plan: &Plan, rules: &Rules) -> Result<MergeReport, StorageError> {
         let inputs: Vec<&Arc<Block>> = plan.runs.iter().flat_map(|run| &run.blocks).collect();
+        let rules = MergingRules::new(rules, &self.state().ledger, &inputs);
         self.begin_merge()?;
-        match self.write_successors(plan, &inputs, rules) {
+        match self.write_successors(plan, &inputs, &rules) {
             Ok((report, outputs)) => {
                 self.at(Moment::BeforeFlip);
                 self.flip(&inputs, outputs)?;
@@ -65,7 +67,7 @@ impl Shared {
         &self,
         plan: &Plan,
         inputs: &[&Arc<Block>],
-        rules: &Rules,
+        rules: &MergingRules<'_>,
     ) -> Result<(MergeReport, Vec<Successor>), StorageError> {
         let pages = StoredPages::for_merge(&self.database, inputs.iter().map(|block| &***block));
         let input = |block: &Arc<Block>| MergeInput { id: block.id, summary: Arc::clone(&block.summary) };

@@ -1,6 +1,5 @@
 //! Reading a database back, and removing what a crash left.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
@@ -16,7 +15,7 @@ use super::entry::Entry;
 use super::garbage::{Garbage, Retired};
 use super::inbox::Inbox;
 use super::keys::{self, ARRIVALS, BLOCKS, DIRECTORY, META, MetaKey, page_key};
-use super::state::State;
+use super::state::{KeptIdempotency, State};
 use super::stats::Merged;
 use super::{Progress, Shared};
 use crate::block::BlockId;
@@ -43,7 +42,13 @@ pub(crate) fn open(
     if free_bytes(folder).is_ok_and(|free| free < ROOM_TO_OPEN) {
         ballast.release();
     }
-    let database = Database::open(folder, &memory(config), &families(config))?;
+    let database = match Database::open(folder, &memory(config), &families(config)) {
+        Err(OpenError::DiskFull { .. }) if ballast.kept() > 0 => {
+            ballast.release();
+            Database::open(folder, &memory(config), &families(config))?
+        }
+        opened => opened?,
+    };
     let fault = |error: DatabaseError| match error {
         DatabaseError::DiskFull(reason) => OpenError::DiskFull { folder: folder.to_owned(), reason },
         DatabaseError::Damaged(reason) => OpenError::Damaged { folder: folder.to_owned(), reason },
@@ -152,15 +157,19 @@ fn end_of_blocks(database: &Database) -> Result<Option<BlockId>, DatabaseError> 
 fn read_state(database: &Database) -> Result<State, DatabaseError> {
     let mut state = State::empty();
     for (key, value) in entries(database, META, keys::NEXT_PREFIX)? {
-        let (source, _) = keys::read_source(&key).ok_or_else(|| DatabaseError::Damaged("a source's key".to_owned()))?;
-        state.next.insert(source, Offset(keys::read_u64(&value, "a next offset")?));
+        let row = keys::read_source(&key).and_then(|(source, _)| Some((source, keys::read_next(&value)?)));
+        let (source, (next, since)) = row.ok_or_else(|| DatabaseError::Damaged("a source's next offset".to_owned()))?;
+        state.next.insert(source, next);
+        state.idempotency.insert(source, KeptIdempotency { since, ..KeptIdempotency::default() });
     }
     for (key, value) in entries(database, META, keys::LEDGER_PREFIX)? {
         let row = keys::read_source(&key).and_then(|(source, rest)| Some((source, keys::read_tenant(rest)?)));
         let (source, tenant) = row.ok_or_else(|| DatabaseError::Damaged("a key of the erase ledger".to_owned()))?;
-        state.ledger.add(&tenant, source, Offset(keys::read_u64(&value, "an erased offset")?));
+        let row = keys::read_ledger(&value);
+        let (end, first_clean_block) =
+            row.ok_or_else(|| DatabaseError::Damaged("a row of the erase ledger".to_owned()))?;
+        state.ledger.add(&tenant, source, end, first_clean_block);
     }
-    state.oldest_idempotency = state.next.keys().map(|source| (*source, Offset(0))).collect::<BTreeMap<_, _>>();
     let next_block = database.get(META, &MetaKey::NextBlock.encode())?;
     state.next_block = next_block.map_or(Ok(0), |value| keys::read_u64(&value, "the next block's number"))?;
     Ok(state)

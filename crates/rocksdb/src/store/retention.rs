@@ -25,13 +25,16 @@ impl Shared {
         let mut expired = dead.iter().map(|block| block.samples()).sum();
         if !dead.is_empty() {
             self.drop_blocks(&dead)?;
+            self.merged.note_expired(expired);
         }
         drop(dead);
         let rewrites = rewrites(&self.directory(), &rules);
         drop(directory);
         for plan in rewrites {
             for runs in batches_of(plan, &self.config) {
-                expired += self.merge(&runs, &rules)?.expired;
+                let report = self.merge(&runs, &rules)?;
+                self.merged.note_expired(report.expired);
+                expired += report.expired;
             }
         }
         if expired > 0 {

@@ -8,9 +8,9 @@ use crate::database::free_bytes;
 
 impl Shared {
     /// Whether the disk has room for so many bytes more. Running into a full disk would fail the store until a restart. Room that
-    /// the ballast should keep and does not counts as taken.
+    /// the ballast should keep and does not counts as taken, and so does what a flush will write.
     pub(crate) fn check_room(&self, bytes: u64) -> Result<(), StorageError> {
-        let reserve = self.config.disk_reserve.get() + self.missing_ballast();
+        let reserve = self.config.disk_reserve.get() + self.missing_ballast() + self.database.unflushed_bytes();
         // Where the system does not say, the write itself finds out.
         let free = free_bytes(self.database.folder()).unwrap_or(u64::MAX);
         if free < reserve.saturating_add(bytes) {

@@ -1,30 +1,47 @@
 //! What merges leave out: what retention no longer keeps, and what is erased.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use luminate_model::{RetentionRules, TenantId, TenantRetention};
 
 use super::directory::Block;
+use super::state::Ledger;
 use crate::block::{BlockId, MergeRules, Section, SectionRule};
 
-/// The rules of one merge.
+/// Retention as it is set, at one moment.
 pub(crate) struct Rules {
     now: i64,
     default: TenantRetention,
     tenants: BTreeMap<TenantId, TenantRetention>,
-    erase: Option<(TenantId, HashSet<BlockId>)>,
+}
+
+/// The rules of one merge: retention, and what the ledger covers of its inputs.
+pub(crate) struct MergingRules<'a> {
+    rules: &'a Rules,
+    erased: HashMap<BlockId, Vec<TenantId>>,
+}
+
+impl<'a> MergingRules<'a> {
+    /// Besides retention, what the ledger covers of `inputs` is left out.
+    pub(crate) fn new(rules: &'a Rules, ledger: &Ledger, inputs: &[&Arc<Block>]) -> Self {
+        let mut erased = HashMap::<BlockId, Vec<TenantId>>::new();
+        for tenant in ledger.tenants() {
+            for block in inputs {
+                if block.is_covered(ledger, tenant) {
+                    erased.entry(block.id).or_default().push(tenant.clone());
+                }
+            }
+        }
+        Self { rules, erased }
+    }
 }
 
 impl Rules {
     /// Retention as it is set, judged at `now` (ms since 1970).
     pub(crate) fn new(retention: &RetentionRules, now: i64) -> Self {
         let default = TenantRetention { default_days: retention.default_days, metrics: BTreeMap::new() };
-        Self { now, default, tenants: retention.tenants.clone(), erase: None }
-    }
-
-    /// Besides, everything that a tenant has in these blocks is erased.
-    pub(crate) fn erasing(self, tenant: TenantId, blocks: HashSet<BlockId>) -> Self {
-        Self { erase: Some((tenant, blocks)), ..self }
+        Self { now, default, tenants: retention.tenants.clone() }
     }
 
     /// The first timestamp of a section's samples that is still kept.
@@ -42,14 +59,11 @@ impl Rules {
     }
 }
 
-impl MergeRules for Rules {
+impl MergeRules for MergingRules<'_> {
     fn section(&self, block: BlockId, tenant: &TenantId, metric: &str, written_days: u16) -> SectionRule {
-        if let Some((erased, blocks)) = &self.erase
-            && erased == tenant
-            && blocks.contains(&block)
-        {
+        if self.erased.get(&block).is_some_and(|tenants| tenants.contains(tenant)) {
             return SectionRule::Erase;
         }
-        SectionRule::KeepFrom(self.floor_of(tenant, metric, written_days))
+        SectionRule::KeepFrom(self.rules.floor_of(tenant, metric, written_days))
     }
 }

@@ -19,9 +19,7 @@ impl SampleSink for RocksStore {
     }
 
     async fn erase(&self, tenant: &TenantId, up_to: &[(Source, Offset)]) -> Result<Erased, StorageError> {
-        let (noted, up_to) = (tenant.clone(), up_to.to_vec());
-        blocking(&self.shared, move |shared| shared.note_erasure(&noted, &up_to)).await?;
-        self.ask(|done| Job::Erase { tenant: tenant.clone(), done }).await
+        self.ask(|done| Job::Erase { tenant: tenant.clone(), up_to: up_to.to_vec(), done }).await
     }
 
     fn writable(&self) -> Result<(), String> {

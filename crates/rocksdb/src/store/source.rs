@@ -89,7 +89,7 @@ impl Progress {
         }
         let mut reached = true;
         for (source, next) in receipt.places() {
-            if self.next.get(source).is_some_and(|stored| stored >= next) {
+            if self.next.get(source).copied().unwrap_or_default() >= *next {
                 continue;
             }
             if !self.will_read(source) {

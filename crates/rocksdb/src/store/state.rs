@@ -6,6 +6,9 @@ use std::time::Instant;
 use luminate_model::{Offset, Source, TenantId};
 use luminate_storage::{Batch, StorageError};
 
+use super::entry::{Provenance, Span};
+use crate::block::BlockId;
+
 /// The part of the store's state that writes change, in memory as it stands in the database.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -15,11 +18,26 @@ pub(crate) struct State {
     pub(crate) ledger: Ledger,
     /// The number that the next block gets.
     pub(crate) next_block: u64,
-    /// For each source an offset before which there are no idempotency entries, so that looking for old ones does not begin
-    /// at removed ones.
-    pub(crate) oldest_idempotency: BTreeMap<Source, Offset>,
+    /// For each source which idempotency entries are left.
+    pub(crate) idempotency: BTreeMap<Source, KeptIdempotency>,
     /// When the last batch was stored, or the store was opened.
     pub(crate) last_stored: Instant,
+}
+
+/// Which idempotency entries of a source are left. Offsets and append times mostly ascend together, but not always: so what
+/// is removed is a range of offsets, and what is forgotten is judged by time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeptIdempotency {
+    /// There are none before; looking for old ones begins here and not at removed ones.
+    pub(crate) first: Offset,
+    /// Those that were appended before this time (ms since 1970) are forgotten, whether or not they are removed.
+    pub(crate) since: i64,
+}
+
+impl Default for KeptIdempotency {
+    fn default() -> Self {
+        Self { first: Offset(0), since: i64::MIN }
+    }
 }
 
 /// How a batch relates to what is stored.
@@ -38,7 +56,7 @@ impl State {
             next: BTreeMap::new(),
             ledger: Ledger::default(),
             next_block: 0,
-            oldest_idempotency: BTreeMap::new(),
+            idempotency: BTreeMap::new(),
             last_stored: Instant::now(),
         }
     }
@@ -58,18 +76,30 @@ impl State {
     }
 }
 
-/// For each erased tenant and source the offset before which nothing of the tenant is ever stored again.
+/// What was erased of each tenant: offsets whose records are never stored again, and blocks that may still be there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Ledger {
-    rows: BTreeMap<TenantId, BTreeMap<Source, Offset>>,
+    rows: BTreeMap<TenantId, Erasure>,
     version: u64,
 }
 
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Erasure {
+    /// For each source the offset before which nothing is ever stored again.
+    ends: BTreeMap<Source, Offset>,
+    /// The number of the first block that was made after the erasure was noted. It and all later ones hold nothing that
+    /// is erased: writes and merges leave it out from then on.
+    first_clean_block: u64,
+}
+
 impl Ledger {
-    /// Notes that everything of `tenant` before `end` is erased; keeps the larger offset where there is one.
-    pub(crate) fn add(&mut self, tenant: &TenantId, source: Source, end: Offset) {
-        let known = self.rows.entry(tenant.clone()).or_default().entry(source).or_default();
+    /// Notes that everything of `tenant` before `end` is erased, and that blocks from `first_clean_block` on are made without
+    /// it; keeps the larger numbers where there are some.
+    pub(crate) fn add(&mut self, tenant: &TenantId, source: Source, end: Offset, first_clean_block: u64) {
+        let erasure = self.rows.entry(tenant.clone()).or_default();
+        let known = erasure.ends.entry(source).or_default();
         *known = end.max(*known);
+        erasure.first_clean_block = first_clean_block.max(erasure.first_clean_block);
         self.version += 1;
     }
 
@@ -78,9 +108,22 @@ impl Ledger {
         self.end(tenant, source).is_some_and(|end| offset < end)
     }
 
+    /// Whether an erasure covers what `tenant` has in a block of this number, made from these offsets. A block that was made
+    /// before the erasure was noted is covered as soon as one of its ranges begins before the erased offsets.
+    pub(crate) fn covers_block(&self, tenant: &TenantId, block: BlockId, provenance: &Provenance) -> bool {
+        let Some(erasure) = self.rows.get(tenant) else { return false };
+        let begins_before_end = |span: &Span| erasure.ends.get(&span.source).is_some_and(|end| span.first < *end);
+        block.0 < erasure.first_clean_block && provenance.spans().iter().any(begins_before_end)
+    }
+
+    /// The tenants that something was erased of.
+    pub(crate) fn tenants(&self) -> impl Iterator<Item = &TenantId> {
+        self.rows.keys()
+    }
+
     /// The offset before which nothing of the tenant is stored again.
     pub(crate) fn end(&self, tenant: &TenantId, source: Source) -> Option<Offset> {
-        self.rows.get(tenant)?.get(&source).copied()
+        self.rows.get(tenant)?.ends.get(&source).copied()
     }
 
     /// Changes whenever the ledger does.

@@ -1,12 +1,18 @@
 //! What the store holds and does, for metrics and for people.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use luminate_model::TenantId;
+
 use super::Shared;
-use super::directory::Run;
+use super::directory::{Directory, Run};
 use crate::block::MergeReport;
+
+/// A series counts as active for an hour after its last sample.
+const ACTIVE_MS: i64 = 3_600_000;
 
 /// The store at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -17,6 +23,9 @@ pub struct StoreStats {
     pub blocks: u64,
     /// Live blocks that no merge has taken up yet.
     pub arrival_blocks: u64,
+    /// Series with samples of the last hour: for each tenant those of its run that has most of them, since the runs mostly
+    /// hold the same series. Exact when everything is merged, too small where series come and go within the hour.
+    pub active_series: u64,
     /// Runs of merged blocks; few where merges keep up.
     pub runs: u64,
     /// Tenants with merged blocks.
@@ -39,7 +48,7 @@ pub struct StoreStats {
     pub merge_read_bytes: u64,
     /// Time that merges took since the start.
     pub merge_time: Duration,
-    /// Samples that merges left out since the start because their retention had passed.
+    /// Samples that were removed since the start because their retention had passed.
     pub expired_samples: u64,
 }
 
@@ -59,7 +68,12 @@ impl Merged {
         self.samples.fetch_add(report.kept, Ordering::Relaxed);
         self.read_bytes.fetch_add(read_bytes, Ordering::Relaxed);
         self.micros.fetch_add(elapsed.as_micros() as u64, Ordering::Relaxed);
-        self.expired.fetch_add(report.expired, Ordering::Relaxed);
+        self.note_expired(report.expired);
+    }
+
+    /// Samples that were removed because their retention had passed.
+    pub(crate) fn note_expired(&self, samples: u64) {
+        self.expired.fetch_add(samples, Ordering::Relaxed);
     }
 }
 
@@ -87,8 +101,26 @@ impl Shared {
             stats.samples += block.samples();
             stats.summary_bytes += block.summary.memory_bytes() as u64;
         }
+        stats.active_series = active_series(&directory, (self.clock)() - ACTIVE_MS);
         stats
     }
+}
+
+/// For each tenant the series of its largest run, counting sections that have samples since `since` (ms since 1970).
+fn active_series(directory: &Directory, since: i64) -> u64 {
+    let mut largest = BTreeMap::<&TenantId, u64>::new();
+    for run in directory.arrivals.iter().map(|arrival| &arrival.run).chain(directory.merged_runs()) {
+        let mut of_run = BTreeMap::<&TenantId, u64>::new();
+        let sections = run.blocks.iter().flat_map(|block| &block.summary.sections);
+        for section in sections.filter(|section| section.last_timestamp >= since) {
+            *of_run.entry(&section.tenant).or_default() += u64::from(section.series);
+        }
+        for (tenant, series) in of_run {
+            let known = largest.entry(tenant).or_default();
+            *known = series.max(*known);
+        }
+    }
+    largest.into_values().sum()
 }
 
 /// Bytes that the files of a folder take on disk, as `du` counts them; files that vanish meanwhile do not count.

@@ -11,7 +11,7 @@ use super::Shared;
 use super::directory::{Block, Run};
 use super::entry::{Entry, Place, Provenance, Span};
 use super::keys::{self, ARRIVALS, DIRECTORY, META, MetaKey};
-use super::state::{Ledger, Position, State};
+use super::state::{KeptIdempotency, Ledger, Position, State};
 use crate::block::{BlockId, EncodedBlock, encode_batch};
 use crate::database::Durability;
 use crate::error::DatabaseError;
@@ -32,6 +32,9 @@ impl Shared {
             };
             self.check_room(0)?;
             let blocks = encode_batch(&batch.records);
+            // Once into the log, and once more into a table file.
+            let bytes: usize = blocks.iter().flat_map(|block| &block.pages).map(Vec::len).sum();
+            self.check_room(2 * bytes as u64)?;
             let mut state = self.state();
             // An erasure may have come in between, and another writer (of a revoked partition) as well.
             if state.position(&batch)? == Position::Already {
@@ -47,14 +50,15 @@ impl Shared {
 
     /// Where to continue with a source.
     pub(crate) fn resume(&self, source: Source) -> Result<Resume, StorageError> {
-        let (next, oldest) = {
+        let (next, kept) = {
             let state = self.state();
-            let oldest = state.oldest_idempotency.get(&source).copied().unwrap_or_default();
-            (state.next.get(&source).copied(), oldest)
+            (state.next.get(&source).copied(), state.idempotency.get(&source).copied().unwrap_or_default())
         };
         let mut idempotency = Vec::new();
-        self.for_each_idempotency(source, oldest, |entry| {
-            idempotency.push(entry);
+        self.for_each_idempotency(source, kept.first, |entry| {
+            if entry.append_time >= kept.since {
+                idempotency.push(entry);
+            }
             true
         })?;
         Ok(Resume { next, idempotency })
@@ -78,14 +82,14 @@ impl Shared {
         let next_block = first_block + run.blocks.len() as u64;
         let meta = self.database.family(META)?;
         write.put_cf(meta, MetaKey::NextBlock.encode(), next_block.to_be_bytes());
-        write.put_cf(meta, MetaKey::Next(batch.source).encode(), batch.next.0.to_be_bytes());
-        let oldest = self.put_idempotency(&mut write, state, batch)?;
+        let kept = self.put_idempotency(&mut write, state, batch)?;
+        write.put_cf(meta, MetaKey::Next(batch.source).encode(), keys::next_value(batch.next, kept.since));
         self.database.write(write, Durability::Synced)?;
 
         state.next_block = next_block;
         state.last_stored = Instant::now();
         state.next.insert(batch.source, batch.next);
-        state.oldest_idempotency.insert(batch.source, oldest);
+        state.idempotency.insert(batch.source, kept);
         self.replace_directory(state, |directory| directory.with_arrival(run, Instant::now()));
         self.progress.send_modify(|progress| {
             progress.next.insert(batch.source, batch.next);
@@ -94,32 +98,37 @@ impl Shared {
         Ok(())
     }
 
-    /// Adds the batch's idempotency entries and removes those that will not be asked for any more. Returns an offset before
-    /// which none are left.
-    fn put_idempotency(&self, write: &mut WriteBatch, state: &State, batch: &Batch) -> Result<Offset, StorageError> {
+    /// Adds the batch's idempotency entries and removes those that will not be asked for any more; returns what is left then.
+    fn put_idempotency(
+        &self,
+        write: &mut WriteBatch,
+        state: &State,
+        batch: &Batch,
+    ) -> Result<KeptIdempotency, StorageError> {
         let meta = self.database.family(META)?;
-        let known = state.oldest_idempotency.get(&batch.source).copied().unwrap_or_default();
-        let mut oldest = batch.next;
-        self.for_each_idempotency(batch.source, known, |entry| {
-            let kept = entry.append_time >= batch.forget_idempotency_before;
+        let known = state.idempotency.get(&batch.source).copied().unwrap_or_default();
+        let since = known.since.max(batch.forget_idempotency_before);
+        let mut first = batch.next;
+        self.for_each_idempotency(batch.source, known.first, |entry| {
+            let kept = entry.append_time >= since;
             if kept {
-                oldest = oldest.min(entry.offset);
+                first = first.min(entry.offset);
             }
             !kept
         })?;
         for entry in &batch.idempotency {
             let erased = state.ledger.covers(&entry.tenant, batch.source, entry.offset);
-            if entry.append_time >= batch.forget_idempotency_before && !erased {
-                oldest = oldest.min(entry.offset);
+            if entry.append_time >= since && !erased {
+                first = first.min(entry.offset);
                 let key = MetaKey::Idempotency(batch.source, entry).encode();
                 write.put_cf(meta, key, keys::idempotency_value(entry));
             }
         }
-        if oldest > known {
+        if first > known.first {
             let key = |offset| keys::idempotency_key(batch.source, offset);
-            write.delete_range_cf(meta, key(known), key(oldest));
+            write.delete_range_cf(meta, key(known.first), key(first));
         }
-        Ok(oldest)
+        Ok(KeptIdempotency { first, since })
     }
 
     /// Calls `each` with a source's idempotency entries from an offset on, in the order of their offsets, until it answers

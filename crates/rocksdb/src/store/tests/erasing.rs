@@ -117,3 +117,19 @@ async fn erasing_waits_for_queries_that_still_read() {
     erasing.await.unwrap();
     assert_eq!(found_in_files(test.folder.path(), MARKER.as_bytes()).len(), 0);
 }
+
+#[tokio::test]
+async fn merges_finish_an_erasure_that_was_cut_short_and_take_nothing_newer() {
+    let test = TestStore::new();
+    test.store.write(batch_of(0, 0, &[("gone", 0, &marked(10)), ("acme", 0, &rows(10, "a"))])).await.unwrap();
+    // As a crash right after the ledger was written leaves it.
+    test.store.shared.note_erasure(&tenant("gone"), &[]).unwrap();
+    test.store.write(batch_of(0, 2, &[("gone", 0, &marked(20))])).await.unwrap();
+    let test = test.reopen().await;
+    test.store.merge_all().await.unwrap();
+    assert_eq!(count(&test.store, "gone", MARKER).await, 20, "the older ten are gone, the newer twenty are there");
+    assert_eq!(count(&test.store, "acme", "cpu").await, 10);
+    let test = test.reopen().await;
+    test.store.merge_all().await.unwrap();
+    assert_eq!(count(&test.store, "gone", MARKER).await, 20);
+}

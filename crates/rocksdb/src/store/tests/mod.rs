@@ -3,10 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod conformance;
 mod crash;
 mod erasing;
 mod merging;
 mod opening;
+mod planning;
 mod reading;
 mod retention;
 mod room;
