@@ -54,6 +54,9 @@ pub trait SampleSink: Send + Sync + 'static {
     /// from there. Sources that `up_to` does not name are erased whole as far as they are stored now. When this returns, no
     /// sample of it is readable, and its bytes are gone from disk. May be repeated.
     ///
+    /// Stores know the batch of a sample, not its record: where something was stored together with, or merged into, what lies
+    /// before those offsets, it goes too. What is stored after the call began never does.
+    ///
     /// # Errors
     /// [`StorageError`]; a repeat finishes what was begun.
     async fn erase(&self, tenant: &TenantId, up_to: &[(Source, Offset)]) -> Result<Erased, StorageError>;

@@ -68,14 +68,16 @@ pub(super) fn telemetry(lifecycle: &Lifecycle, queue: &EmbeddedQueue, store: &Ar
     let metrics = lifecycle.metrics().clone();
     lifecycle.spawn("telemetry", StopStage::Drain, move |mut stop| async move {
         let mut ticks = tokio::time::interval(COUNT_EVERY);
-        let (mut syncs, mut merges) = (0, 0);
+        let (mut syncs, mut merges, mut expired) = (0, 0, 0);
         loop {
             let (queue, store) = (queue.clone(), Arc::clone(&store));
             let counted = tokio::task::spawn_blocking(move || (queue.stats(), store.stats())).await;
             let (of_queue, of_store) = counted?;
             metrics.queue_syncs.inc_by(of_queue.syncs.saturating_sub(syncs));
             metrics.store_merges.inc_by(of_store.merges.saturating_sub(merges));
-            (syncs, merges) = (of_queue.syncs, of_store.merges);
+            metrics.samples_expired.inc_by(of_store.expired_samples.saturating_sub(expired));
+            (syncs, merges, expired) = (of_queue.syncs, of_store.merges, of_store.expired_samples);
+            metrics.active_series.set(of_store.active_series as f64);
             metrics.store_blocks.set(of_store.blocks as f64);
             metrics.disk_bytes.with(["queue"]).set(of_queue.disk_bytes as f64);
             metrics.disk_bytes.with(["store"]).set((of_store.disk_bytes + of_store.ballast_bytes) as f64);

@@ -107,13 +107,18 @@ impl Shared {
             write.delete_range_cf(self.database.family(BLOCKS)?, page_key(range.0, 0), page_key(range.1, 0));
         }
         self.database.write(write, Durability::Logged)?;
-        garbage.buried_bytes += of(BLOCKS).filter(|retired| left.contains(&retired.block)).map(|r| r.bytes).sum::<u64>();
+        garbage.buried_bytes +=
+            of(BLOCKS).filter(|retired| left.contains(&retired.block)).map(|r| r.bytes).sum::<u64>();
         garbage.buried.extend(left);
         Ok(())
     }
 
     /// Deletes the files that hold pages of dead blocks only; returns the blocks that also stand in others.
-    fn delete_dead_files(&self, dead: &BTreeSet<BlockId>, garbage: &Garbage) -> Result<BTreeSet<BlockId>, DatabaseError> {
+    fn delete_dead_files(
+        &self,
+        dead: &BTreeSet<BlockId>,
+        garbage: &Garbage,
+    ) -> Result<BTreeSet<BlockId>, DatabaseError> {
         if dead.is_empty() {
             return Ok(BTreeSet::new());
         }

@@ -71,8 +71,7 @@ impl Shared {
     ) -> Result<(MergeReport, Vec<Successor>), StorageError> {
         let pages = StoredPages::for_merge(&self.database, inputs.iter().map(|block| &***block));
         let input = |block: &Arc<Block>| MergeInput { id: block.id, summary: Arc::clone(&block.summary) };
-        let runs: Vec<Vec<MergeInput>> =
-            plan.runs.iter().map(|run| run.blocks.iter().map(input).collect()).collect();
+        let runs: Vec<Vec<MergeInput>> = plan.runs.iter().map(|run| run.blocks.iter().map(input).collect()).collect();
         let options = MergeOptions { block_samples: self.config.block_samples, window_ms: plan.width };
         let file_options = page_file_options();
         let mut files = PageFiles::new(&self.database, &file_options)?;

@@ -199,7 +199,8 @@ type KeyValue = (Vec<u8>, Box<[u8]>);
 /// All keys that begin with a prefix.
 fn entries(database: &Database, family: &str, prefix: &[u8]) -> Result<Vec<KeyValue>, DatabaseError> {
     let mut found = Vec::new();
-    let iterator = database.rocks().iterator_cf(database.family(family)?, IteratorMode::From(prefix, Direction::Forward));
+    let iterator =
+        database.rocks().iterator_cf(database.family(family)?, IteratorMode::From(prefix, Direction::Forward));
     for item in iterator {
         let (key, value) = database.judge(item)?;
         let Some(rest) = key.strip_prefix(prefix) else { break };

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use luminate_model::time::DAY_MS;
 use luminate_storage::StorageError;
 
-use super::{RocksStoreConfig, Shared};
 use super::directory::{Block, Directory, Run};
 use super::entry::Place;
 use super::planner::{Plan, take_while_it_fits};
 use super::rules::Rules;
+use super::{RocksStoreConfig, Shared};
 use crate::block::Section;
 
 /// A block is rewritten when this fraction of it has expired.
@@ -62,7 +62,8 @@ fn batches_of(plan: Plan, config: &RocksStoreConfig) -> Vec<Plan> {
 fn rewrites(directory: &Directory, rules: &Rules) -> Vec<Plan> {
     let mut plans: Vec<Plan> = Vec::new();
     for run in directory.merged_runs() {
-        let blocks: Vec<Arc<Block>> = run.blocks.iter().filter(|block| is_worth_rewriting(block, rules)).cloned().collect();
+        let blocks: Vec<Arc<Block>> =
+            run.blocks.iter().filter(|block| is_worth_rewriting(block, rules)).cloned().collect();
         let Some(Place::Merged { window, .. }) = blocks.first().map(|block| block.place) else { continue };
         let run = Run { blocks };
         match plans.iter_mut().find(|plan| plan.width == window.width) {

@@ -44,18 +44,21 @@ pub async fn an_erased_tenant_is_gone_and_others_stay(factory: &mut impl StoreFa
     assert_eq!(values(store.as_ref(), &acme).await, [3.0]);
 }
 
-/// Only offsets before the erasure's end are covered, of the sources that it names; others are covered as far as they are
-/// stored.
+/// Only batches that begin before the erasure's end are covered, of the sources that it names; others are covered as far as
+/// they are stored.
 pub async fn a_replay_does_not_undo_an_erasure(factory: &mut impl StoreFactory) {
     let mut store = factory.open().await;
     let acme = tenant("acme");
-    let first = batch(source(0), 0, 3).with_record(&acme, 0, 0, &one(1.0)).with_record(&acme, 2, 0, &one(2.0));
+    let first = batch(source(0), 0, 2).with_record(&acme, 0, 0, &one(1.0));
+    let second = batch(source(0), 2, 3).with_record(&acme, 2, 0, &one(2.0));
     let of_other = batch(source(1), 0, 1).with_record(&acme, 0, 0, &one(3.0));
     store.write(first.clone()).await.unwrap();
     store.write(of_other.clone()).await.unwrap();
     assert_eq!(store.erase(&acme, &[(source(0), Offset(2))]).await.unwrap(), Erased { samples: 2 });
+    store.write(second.clone()).await.unwrap();
     for ending in [Ending::Crash, Ending::Close] {
         assert!(store.write(first.clone()).await.unwrap().already);
+        assert!(store.write(second.clone()).await.unwrap().already);
         assert!(store.write(of_other.clone()).await.unwrap().already);
         assert_eq!(values(store.as_ref(), &acme).await, [2.0], "the offset after the erasure's end stays");
         store = factory.reopen(store, ending).await;

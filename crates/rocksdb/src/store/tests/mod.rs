@@ -98,18 +98,45 @@ fn clock(now: &Arc<AtomicI64>) -> Clock {
     Arc::new(move || now.load(Ordering::Relaxed))
 }
 
-/// Copies a database as it stands, but for its lock.
+/// Copies a database as it stands, but for its lock. A crash leaves one state of the folder: where files came, went or grew
+/// while they were copied, the copy is made again.
 fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+    for _ in 0..1000 {
+        let before = files_and_sizes(from);
+        if try_copy_folder(from, to).is_ok() && files_and_sizes(from) == before {
+            return;
+        }
+        std::fs::remove_dir_all(to).unwrap();
+    }
+    panic!("{} is never at rest", from.display());
+}
+
+fn try_copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
         let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &target);
+        if entry.file_type()?.is_dir() {
+            try_copy_folder(&entry.path(), &target)?;
         } else if entry.file_name() != "LOCK" {
-            std::fs::copy(entry.path(), target).unwrap();
+            std::fs::copy(entry.path(), target)?;
         }
     }
+    Ok(())
+}
+
+/// Every file below a folder with its size, RocksDB's own log for people aside: it grows without meaning anything.
+fn files_and_sizes(folder: &Path) -> std::collections::BTreeMap<std::path::PathBuf, u64> {
+    let mut files = std::collections::BTreeMap::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let Ok(metadata) = entry.metadata() else { continue };
+        if metadata.is_dir() {
+            files.extend(files_and_sizes(&entry.path()));
+        } else if entry.file_name() != "LOG" {
+            files.insert(entry.path(), metadata.len());
+        }
+    }
+    files
 }
 
 fn source(partition: u32) -> Source {

@@ -96,7 +96,8 @@ async fn whoever_waits_for_a_receipt_is_woken_by_the_batch_that_reaches_it() {
 
 /// Polls a future once.
 async fn futures_are_pending<F: Future + Unpin>(future: &mut F) -> bool {
-    std::future::poll_fn(|context| std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(context).is_pending())).await
+    std::future::poll_fn(|context| std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(context).is_pending()))
+        .await
 }
 
 #[tokio::test]

@@ -163,7 +163,7 @@ metrics! {
     samples_erased: IntCounter {
         name: "luminate_samples_erased_total", unit: "samples", labels: [], of: &[Writer]
     }
-    /// Samples dropped because their retention was over before they were stored.
+    /// Stored samples that were removed because their retention was over.
     samples_expired: IntCounter {
         name: "luminate_samples_expired_total", unit: "samples", labels: [], of: &[Writer]
     }
@@ -225,7 +225,7 @@ metrics! {
 
     // Store and queue of a single node.
 
-    /// Series that have samples in the last hour, as the store estimates it.
+    /// Series that have samples in the last hour: of each tenant at least this many, exactly this many when merged.
     active_series: Gauge {
         name: "luminate_active_series", unit: "series", labels: [], of: &[Writer]
     }
