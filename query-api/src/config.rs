@@ -200,7 +200,8 @@ mod tests {
 
     #[test]
     fn a_value_that_makes_no_sense_is_named() {
-        let spoilt: [(&str, fn(&mut QueryConfig)); 8] = [
+        type Spoil = fn(&mut QueryConfig);
+        let spoilt: [(&str, Spoil); 8] = [
             ("maxBodyBytes", |c| c.max_body_bytes = ByteSize::bytes(0)),
             ("maxMemory", |c| c.max_memory = ByteSize::bytes(0)),
             ("maxSamples", |c| c.max_samples = 0),

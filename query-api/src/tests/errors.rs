@@ -300,8 +300,9 @@ async fn only_json_as_it_is_makes_a_query() {
 
 #[tokio::test]
 async fn a_query_that_hits_a_limit_is_told_which() {
+    type Spoil = fn(&mut QueryConfig);
     let memory = latencies().await;
-    let spoil: [(&str, fn(&mut QueryConfig)); 3] = [
+    let spoil: [(&str, Spoil); 3] = [
         ("query_memory_limit", |c| c.max_memory = ByteSize::bytes(50)),
         ("query_samples_limit", |c| c.max_samples = 4),
         ("query_rows_limit", |c| c.limits.max_values = 2),
