@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ChecksumType, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice,
-    DBRecoveryMode, ErrorKind, LogLevel, Options, WriteBatch, WriteOptions,
+    BlockBasedOptions, Cache, ChecksumType, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
+    DBPinnableSlice, DBRecoveryMode, ErrorKind, LogLevel, Options, WriteBatch, WriteOptions,
 };
 use tokio::sync::watch;
 
@@ -117,7 +117,13 @@ impl Database {
         let db = DB::open_cf_descriptors(&database_options(memory), folder, descriptors);
         let db = db.map_err(|error| rocks_open_error(folder, &error))?;
         let families = families.iter().map(|family| family.name).collect();
-        Ok(Self { db, folder: folder.to_owned(), families, failure: Failure::new(), survived_errors: AtomicU64::new(0) })
+        Ok(Self {
+            db,
+            folder: folder.to_owned(),
+            families,
+            failure: Failure::new(),
+            survived_errors: AtomicU64::new(0),
+        })
     }
 
     pub(crate) fn folder(&self) -> &Path {

@@ -247,7 +247,8 @@ impl<'a> Group<'a> {
 
     fn write(&mut self) -> Result<(), Refusal> {
         let core = self.core;
-        core.disk.check().map_err(Refusal::Full)?;
+        // What is appended goes into the log now, and like what was before it into a table file later.
+        core.disk.check(core.log.unflushed_bytes() + 2 * self.appended_bytes).map_err(Refusal::Full)?;
         self.store_ends().map_err(|error| Refusal::Unavailable(error.to_string()))?;
         if let Some(reason) = core.log.failure().reason() {
             return Err(Refusal::Unavailable(reason.to_string()));

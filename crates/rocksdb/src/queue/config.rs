@@ -1,5 +1,6 @@
 //! The section of the embedded queue.
 
+use luminate_runtime::config::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,28 +17,27 @@ pub struct EmbeddedQueueConfig {
     /// Partitions of a queue that is made, 4 where nothing is said. A queue that exists keeps what it was made with: where
     /// another number is said, the start is refused.
     pub partitions: Option<u32>,
-    /// The most bytes of records that wait to be stored, in MiB. Beyond it write requests are answered 503 with
-    /// `Retry-After`.
-    pub max_mib: u32,
-    /// The most bytes of records that wait for one sync of the log, in MiB. Beyond it write requests are answered 503.
-    pub max_pending_mib: u32,
-    /// The largest record, in MiB.
-    pub max_record_mib: u32,
-    /// Free room on the disk in MiB below which nothing is accepted, so that what was accepted can still be stored.
-    pub reserve_mib: u32,
-    /// Memory for records that were written to the log and are not in files yet, in MiB.
-    pub write_buffer_mib: u32,
+    /// The most bytes of records that wait to be stored. Beyond it write requests are answered 503 with `Retry-After`.
+    pub max_bytes: ByteSize,
+    /// The most bytes of records that wait for one sync of the log. Beyond it write requests are answered 503.
+    pub max_pending_bytes: ByteSize,
+    /// The largest record.
+    pub max_record_bytes: ByteSize,
+    /// Free space of the disk below which nothing is accepted, so that what was accepted can still be stored.
+    pub disk_reserve: ByteSize,
+    /// Memory for records that were written to the log and are not in table files yet.
+    pub write_buffer: ByteSize,
 }
 
 impl Default for EmbeddedQueueConfig {
     fn default() -> Self {
         Self {
             partitions: None,
-            max_mib: 1024,
-            max_pending_mib: 32,
-            max_record_mib: 16,
-            reserve_mib: 64,
-            write_buffer_mib: 32,
+            max_bytes: ByteSize::gib(1),
+            max_pending_bytes: ByteSize::mib(32),
+            max_record_bytes: ByteSize::mib(16),
+            disk_reserve: ByteSize::mib(64),
+            write_buffer: ByteSize::mib(32),
         }
     }
 }
@@ -48,11 +48,11 @@ impl EmbeddedQueueConfig {
         if self.partitions.is_some_and(|partitions| partitions == 0 || partitions > MAX_PARTITIONS) {
             return Err(format!("partitions must be from 1 to {MAX_PARTITIONS}"));
         }
-        if self.max_record_mib == 0 || self.max_record_mib > self.max_mib {
-            return Err("maxRecordMib must be at least 1, and at most maxMib".to_owned());
+        if self.max_record_bytes > self.max_bytes {
+            return Err("maxRecordBytes must be at most maxBytes".to_owned());
         }
-        if self.write_buffer_mib == 0 {
-            return Err("writeBufferMib must be at least 1".to_owned());
+        if self.write_buffer < ByteSize::mib(1) {
+            return Err("writeBuffer must be at least 1MiB".to_owned());
         }
         Ok(())
     }

@@ -20,14 +20,16 @@ impl DiskSpace {
         Self { folder: folder.to_owned(), reserve }
     }
 
-    /// Whether more may be written; the reason where the disk is nearly full. One system call.
-    pub(super) fn check(&self) -> Result<(), String> {
+    /// Whether more may be written, beside `coming` bytes that will be in any case; the reason where the disk is nearly full.
+    /// One system call.
+    pub(super) fn check(&self, coming: u64) -> Result<(), String> {
         // Where free space cannot be asked for, writing will tell.
         let Ok(free) = free_bytes(&self.folder) else { return Ok(()) };
-        if free >= self.reserve {
+        let reserve = self.reserve.saturating_add(coming);
+        if free >= reserve {
             return Ok(());
         }
-        Err(format!("the disk has {free} bytes free, and {} are kept in reserve", self.reserve))
+        Err(format!("the disk has {free} bytes free, and {reserve} are kept in reserve"))
     }
 
     /// Bytes that the queue's files occupy; 0 where they cannot be listed.

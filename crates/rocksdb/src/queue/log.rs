@@ -42,7 +42,7 @@ pub(super) struct QueueLog {
 
 impl QueueLog {
     pub(super) fn open(folder: &Path, config: &EmbeddedQueueConfig) -> Result<Self, OpenError> {
-        let write_buffers = (config.write_buffer_mib as usize) << 20;
+        let write_buffers = config.write_buffer.as_usize();
         let memory = Memory { cache: CACHE_BYTES, write_buffers, log: MAX_LOG_BYTES };
         let family = |name| Family {
             name,
@@ -62,6 +62,11 @@ impl QueueLog {
     /// Whether the database takes writes; the reason where it does not.
     pub(super) fn check(&self) -> Result<(), DatabaseError> {
         self.database.check()
+    }
+
+    /// Bytes that are in the log and in no table file yet.
+    pub(super) fn unflushed_bytes(&self) -> u64 {
+        self.database.unflushed_bytes()
     }
 
     /// Who this queue is; a new queue is given an identity, durably.

@@ -39,6 +39,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use luminate_model::{Incarnation, Offset, Source};
@@ -55,6 +56,9 @@ use partition::Partition;
 
 use crate::database::{Clock, Failure};
 use crate::error::OpenError;
+
+/// Consumed records are given back to the disk when nothing has come for this long.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// A durable queue in a folder of this machine. Clones are the same queue. One process at a time can have it open; its files
 /// are released when the last clone and everything that was made from it are gone.
@@ -120,6 +124,8 @@ struct Limits {
     pending_bytes: usize,
     record_bytes: usize,
     reserve_bytes: u64,
+    /// The queue has been drained this long when it is tidied.
+    quiet: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -234,10 +240,11 @@ impl EmbeddedQueue {
 impl Limits {
     fn of(config: &EmbeddedQueueConfig) -> Self {
         Self {
-            held_bytes: u64::from(config.max_mib) << 20,
-            pending_bytes: (config.max_pending_mib as usize) << 20,
-            record_bytes: (config.max_record_mib as usize) << 20,
-            reserve_bytes: u64::from(config.reserve_mib) << 20,
+            held_bytes: config.max_bytes.get(),
+            pending_bytes: config.max_pending_bytes.as_usize(),
+            record_bytes: config.max_record_bytes.as_usize(),
+            reserve_bytes: config.disk_reserve.get(),
+            quiet: QUIET,
         }
     }
 }
@@ -320,7 +327,7 @@ impl Producer for EmbeddedQueue {
         if core.is_closed() {
             return Err("the queue is closed".to_owned());
         }
-        core.disk.check()
+        core.disk.check(core.log.unflushed_bytes())
     }
 }
 

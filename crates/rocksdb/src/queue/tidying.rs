@@ -6,15 +6,11 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
-use std::time::Duration;
 
 use luminate_queue::QueueError;
 
 use super::Core;
 use super::layout::{DEAD_LETTERS, META, RECORDS};
-
-/// The queue has been drained this long when it is tidied.
-const QUIET: Duration = Duration::from_secs(2);
 
 /// Less than this is left lying.
 const WORTHWHILE_BYTES: u64 = 1 << 20;
@@ -33,7 +29,7 @@ pub(super) fn run(core: &Core, wishes: &mpsc::Receiver<Wish>) {
     while let Ok(mut wish) = wishes.recv() {
         while wish == Wish::Drained {
             core.tidying_wished.store(false, Ordering::Relaxed);
-            match wishes.recv_timeout(QUIET) {
+            match wishes.recv_timeout(core.limits.quiet) {
                 Ok(next) => wish = next,
                 Err(_) => break,
             }

@@ -25,13 +25,14 @@ use luminate_queue::{
     Assignment, ConsumedRecord, Consumer as _, PartitionConsumer, Placement, Producer as _, PublishError, Record,
     RecordKey,
 };
+use luminate_runtime::config::ByteSize;
 use tempfile::TempDir;
 
 use super::{EmbeddedQueue, EmbeddedQueueConfig, Limits, system_time};
 
 /// Small buffers and one partition, so that a test reaches the bounds soon.
 fn small() -> EmbeddedQueueConfig {
-    EmbeddedQueueConfig { partitions: Some(1), write_buffer_mib: 1, ..EmbeddedQueueConfig::default() }
+    EmbeddedQueueConfig { partitions: Some(1), write_buffer: ByteSize::mib(1), ..EmbeddedQueueConfig::default() }
 }
 
 fn open(folder: &Path, config: &EmbeddedQueueConfig) -> EmbeddedQueue {

@@ -40,8 +40,8 @@ fn settings_that_cannot_work_are_refused() {
     let folder = TempDir::new().unwrap();
     for config in [
         EmbeddedQueueConfig { partitions: Some(0), ..small() },
-        EmbeddedQueueConfig { max_record_mib: 2, max_mib: 1, ..small() },
-        EmbeddedQueueConfig { write_buffer_mib: 0, ..small() },
+        EmbeddedQueueConfig { max_record_bytes: ByteSize::mib(2), max_bytes: ByteSize::mib(1), ..small() },
+        EmbeddedQueueConfig { write_buffer: ByteSize::kib(1), ..small() },
     ] {
         assert_eq!(refusal(folder.path(), &config).code(), "database_settings");
     }

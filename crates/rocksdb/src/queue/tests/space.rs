@@ -1,5 +1,7 @@
 //! Consumed records' bytes go, and reading past them costs nothing.
 
+use std::time::Duration;
+
 use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
 
 use luminate_queue::QueueAdmin as _;
@@ -63,6 +65,24 @@ async fn a_drained_queue_leaves_nothing_on_disk_when_it_closes() {
     assert_eq!(consume_all(partition.as_mut()).await.len(), 20);
     queue.close().await;
     assert!(queue.stats().disk_bytes < 1 << 20, "{} bytes are left", queue.stats().disk_bytes);
+}
+
+#[tokio::test]
+async fn a_drained_queue_gives_its_space_back_when_it_is_quiet() {
+    let folder = TempDir::new().unwrap();
+    let queue = open_with_limits(folder.path(), |limits| limits.quiet = Duration::from_millis(1));
+    for _ in 0..5 {
+        publish_one(&queue, vec![7; 1 << 20]).await.unwrap();
+    }
+    let mut partition = first_partition(&queue).await;
+    consume_all(partition.as_mut()).await;
+    let is_small = async || {
+        while queue.stats().disk_bytes > 1 << 20 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), is_small()).await.expect("the space comes back");
+    assert_eq!(publish_one(&queue, "next").await.unwrap().offset, Offset(5));
 }
 
 /// Under load nobody tidies: flushes and compactions must do.
