@@ -3,31 +3,32 @@
 //! Blocks know the range of offsets that their samples came from, not the offset of each sample. A block that was stored
 //! before the erasure was noted, and whose range begins before the erasure's offsets, loses all that it has of the tenant.
 //! Blocks made afterwards hold nothing erased, and keep what they have: writes leave out covered records one by one, and
-//! merges leave out what older blocks have.
+//! merges leave out what older blocks have; one that had begun before is done anew.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use luminate_model::time::DAY_MS;
 use luminate_model::{Offset, Source, TenantId};
 use luminate_storage::{Erased, StorageError};
 use rocksdb::{WaitForCompactOptions, WriteBatch};
 
 use super::Shared;
-use super::directory::{Block, Run};
+use super::directory::{Block, Directory, Run};
 use super::entry::Place;
 use super::hooks::Moment;
 use super::keys::{self, ARRIVALS, DIRECTORY, META, MetaKey};
 use super::planner::{Plan, take_while_it_fits};
 use super::rules::Rules;
+use super::state::Ledger;
 use crate::block::BlockId;
 use crate::database::Durability;
 
-use luminate_model::time::DAY_MS;
-
 impl Shared {
     /// Writes an erasure into the ledger: from now on nothing that it covers is stored, and the tenant's idempotency entries
-    /// of what it covers are gone. Sources that `up_to` does not name are covered as far as they are stored.
-    pub(crate) fn note_erasure(&self, tenant: &TenantId, up_to: &[(Source, Offset)]) -> Result<(), StorageError> {
+    /// of what it covers are gone. Sources that `up_to` does not name are covered as far as they are stored. Returns what is to
+    /// be removed.
+    pub(crate) fn note_erasure(&self, tenant: &TenantId, up_to: &[(Source, Offset)]) -> Result<Erased, StorageError> {
         // Room for what follows, should the disk be full.
         self.ballast.release();
         let mut state = self.state();
@@ -51,28 +52,29 @@ impl Shared {
         for (source, end) in ends {
             state.ledger.add(tenant, source, end, first_clean_block);
         }
+        let covered = covered_blocks(&state.ledger, &self.directory(), tenant);
+        let sections = covered.iter().flat_map(|block| block.summary.sections_of_tenant(tenant));
+        let samples = sections.map(|section| u64::from(section.samples)).sum();
         drop(state);
         self.at(Moment::ErasureNoted);
-        Ok(())
+        Ok(Erased { samples })
     }
 
-    /// Erases a tenant: notes it, removes what the ledger covers from the directory and then from every file. Returns when no
-    /// query reads it any more.
-    pub(crate) fn erase(&self, tenant: &TenantId, up_to: &[(Source, Offset)]) -> Result<Erased, StorageError> {
-        self.note_erasure(tenant, up_to)?;
-        let mut erased = Erased::default();
-        let mut removed = HashSet::new();
+    /// Removes what the ledger covers of a tenant, from the directory and then from every file. Returns when no query reads it
+    /// any more.
+    pub(crate) fn erase(&self, tenant: &TenantId) -> Result<(), StorageError> {
         loop {
-            let covered = self.covered_blocks(tenant);
+            let covered = covered_blocks(&self.state().ledger, &self.directory(), tenant);
             if covered.is_empty() {
                 break;
             }
-            removed.extend(covered.iter().map(|block| block.id));
-            erased.samples += self.erase_blocks(covered)?;
+            self.erase_blocks(covered)?;
         }
+        // With those that a merge has replaced in the meantime.
+        let replaced = self.garbage().blocks();
         loop {
             self.remove_garbage()?;
-            if !self.garbage().holds_any(&removed) {
+            if !self.garbage().holds_any(&replaced) {
                 break;
             }
             if self.inbox.is_closing() {
@@ -82,22 +84,14 @@ impl Shared {
         }
         self.scrub()?;
         self.fit_ballast();
-        tracing::info!(%tenant, samples = erased.samples, "erased a tenant");
-        Ok(erased)
-    }
-
-    /// The live blocks that have samples of a tenant which the ledger covers.
-    fn covered_blocks(&self, tenant: &TenantId) -> Vec<Arc<Block>> {
-        let state = self.state();
-        self.directory().blocks().filter(|block| block.is_covered(&state.ledger, tenant)).cloned().collect()
+        Ok(())
     }
 
     /// Removes what is covered from some blocks: those of one tenant by dropping them, those of many by a merge. A merge takes
     /// up as many batches as it may; the rest comes with the next call.
-    fn erase_blocks(&self, blocks: Vec<Arc<Block>>) -> Result<u64, StorageError> {
+    fn erase_blocks(&self, blocks: Vec<Arc<Block>>) -> Result<(), StorageError> {
         let (arrivals, merged): (Vec<_>, Vec<_>) =
             blocks.into_iter().partition(|block| matches!(block.place, Place::Arrival { .. }));
-        let mut erased = merged.iter().map(|block| block.samples()).sum();
         if !merged.is_empty() {
             self.drop_blocks(&merged)?;
         }
@@ -107,9 +101,9 @@ impl Shared {
             let touched = |run: &&Run| run.blocks.iter().any(|block| ids.contains(&block.id));
             let runs = directory.arrivals.iter().map(|arrival| &arrival.run).filter(touched);
             let plan = Plan { runs: take_while_it_fits(runs, &self.config), width: DAY_MS };
-            erased += self.merge(&plan, &Rules::new(&self.rules, (self.clock)()))?.erased;
+            self.merge(&plan, &Rules::new(&self.rules, (self.clock)()))?;
         }
-        Ok(erased)
+        Ok(())
     }
 
     /// Rewrites everything that may still hold removed bytes, and lets go of the log.
@@ -124,4 +118,9 @@ impl Shared {
         options.set_flush(true);
         Ok(self.database.judge(self.database.rocks().wait_for_compact(&options))?)
     }
+}
+
+/// The live blocks that have samples of a tenant which the ledger covers.
+fn covered_blocks(ledger: &Ledger, directory: &Directory, tenant: &TenantId) -> Vec<Arc<Block>> {
+    directory.blocks().filter(|block| block.is_covered(ledger, tenant)).cloned().collect()
 }

@@ -61,6 +61,11 @@ impl Garbage {
         self.retired.len()
     }
 
+    /// The blocks that wait to be removed.
+    pub(crate) fn blocks(&self) -> HashSet<BlockId> {
+        self.retired.iter().map(|retired| retired.block).collect()
+    }
+
     /// Whether one of these blocks waits to be removed.
     pub(crate) fn holds_any(&self, blocks: &HashSet<BlockId>) -> bool {
         self.retired.iter().any(|retired| blocks.contains(&retired.block))

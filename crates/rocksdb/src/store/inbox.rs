@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use luminate_model::{Offset, Source, TenantId};
-use luminate_storage::{Erased, StorageError};
+use luminate_model::TenantId;
+use luminate_storage::StorageError;
 use tokio::sync::oneshot;
 
 /// Something that the merging thread is asked to do, and where it answers.
@@ -14,8 +14,8 @@ pub(crate) enum Job {
     MergeAll { done: oneshot::Sender<Result<(), StorageError>> },
     /// Drop what retention no longer keeps.
     Expire { done: oneshot::Sender<Result<u64, StorageError>> },
-    /// Erase what a tenant has from before these offsets.
-    Erase { tenant: TenantId, up_to: Vec<(Source, Offset)>, done: oneshot::Sender<Result<Erased, StorageError>> },
+    /// Remove what the ledger covers of a tenant.
+    Erase { tenant: TenantId, done: oneshot::Sender<Result<(), StorageError>> },
 }
 
 /// Why a wait ended.

@@ -21,37 +21,48 @@ use super::page_files::PageFiles;
 use super::pages::StoredPages;
 use super::planner::Plan;
 use super::rules::{MergingRules, Rules};
+use super::state::Ledger;
 use crate::block::{BlockId, BlockSummary, MergeInput, MergeOptions, MergeReport, merge};
 use crate::database::Durability;
 
 impl Shared {
-    /// Merges the runs of a plan into one run a tenant and window, leaving out what retention or the ledger say: also an
-    /// erasure that a crash cut short must not go on in blocks that are made after it. Only the merging thread calls this, and
-    /// the same thread writes the ledger: there is one merge at a time, and the ledger does not change during it.
+    /// Merges the runs of a plan into one run a tenant and window, leaving out what retention or the ledger say. Only the
+    /// merging thread calls this: there is one merge at a time. An erasure may be noted at any moment; where it covers
+    /// something of the inputs, the merge is done anew.
     pub(crate) fn merge(&self, plan: &Plan, rules: &Rules) -> Result<MergeReport, StorageError> {
         let inputs: Vec<&Arc<Block>> = plan.runs.iter().flat_map(|run| &run.blocks).collect();
-        let rules = MergingRules::new(rules, &self.state().ledger, &inputs);
-        self.begin_merge()?;
-        match self.write_successors(plan, &inputs, &rules) {
-            Ok((report, outputs)) => {
+        loop {
+            let rules = MergingRules::new(rules, &self.state().ledger, &inputs);
+            self.begin_merge()?;
+            let written = self.write_successors(plan, &inputs, &rules).and_then(|(report, successors)| {
                 self.at(Moment::BeforeFlip);
-                self.flip(&inputs, outputs)?;
-                self.at(Moment::AfterFlip);
-                Ok(report)
-            }
-            Err(error) => {
-                // Should this fail too, the next start does it.
-                if let Err(left) = super::open::remove_unfinished_merge(&self.database) {
-                    tracing::warn!(error = %left, "pages of a merge that failed are removed at the next start");
+                let counts = self.flip(&inputs, successors, |ledger| rules.hold_for(ledger, &inputs))?;
+                Ok(counts.then_some(report))
+            });
+            match written {
+                Ok(Some(report)) => {
+                    self.at(Moment::AfterFlip);
+                    return Ok(report);
                 }
-                Err(error)
+                Ok(None) => self.abandon_merge(),
+                Err(error) => {
+                    self.abandon_merge();
+                    return Err(error);
+                }
             }
         }
     }
 
     /// Removes blocks that need no successors from the directory.
     pub(crate) fn drop_blocks(&self, blocks: &[Arc<Block>]) -> Result<(), StorageError> {
-        self.flip(&blocks.iter().collect::<Vec<_>>(), Vec::new())
+        self.flip(&blocks.iter().collect::<Vec<_>>(), Vec::new(), |_| true).map(drop)
+    }
+
+    /// Removes the pages of a merge that does not get to count. Should this fail, the next start does it.
+    fn abandon_merge(&self) {
+        if let Err(error) = super::open::remove_unfinished_merge(&self.database) {
+            tracing::warn!(%error, "pages of a merge that does not count are removed at the next start");
+        }
     }
 
     /// Notes, durably, from which number on pages belong to nobody should this process end now.
@@ -97,11 +108,20 @@ impl Shared {
         id
     }
 
-    /// Replaces blocks by others, in one synced step.
-    fn flip(&self, inputs: &[&Arc<Block>], outputs: Vec<Successor>) -> Result<(), StorageError> {
+    /// Replaces blocks by others, in one synced step; does nothing and answers false where the ledger has changed so that the
+    /// others may not count.
+    fn flip(
+        &self,
+        inputs: &[&Arc<Block>],
+        outputs: Vec<Successor>,
+        may_count: impl FnOnce(&Ledger) -> bool,
+    ) -> Result<bool, StorageError> {
         let added = entries_of(inputs, outputs);
 
         let mut state = self.state();
+        if !may_count(&state.ledger) {
+            return Ok(false);
+        }
         let directory = self.directory();
         let live: HashSet<BlockId> = directory.blocks().map(|block| block.id).collect();
         if let Some(gone) = inputs.iter().find(|block| !live.contains(&block.id)) {
@@ -124,7 +144,7 @@ impl Shared {
         let added = added.into_iter().map(|(id, entry)| Block::new(id, entry, Arc::clone(&self.inbox))).collect();
         self.replace_directory(&mut state, |directory| directory.with_change(&removed, added));
         self.garbage().add(inputs.iter().map(|block| Retired::new(block)));
-        Ok(())
+        Ok(true)
     }
 }
 

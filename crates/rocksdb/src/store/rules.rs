@@ -25,16 +25,24 @@ pub(crate) struct MergingRules<'a> {
 impl<'a> MergingRules<'a> {
     /// Besides retention, what the ledger covers of `inputs` is left out.
     pub(crate) fn new(rules: &'a Rules, ledger: &Ledger, inputs: &[&Arc<Block>]) -> Self {
-        let mut erased = HashMap::<BlockId, Vec<TenantId>>::new();
-        for tenant in ledger.tenants() {
-            for block in inputs {
-                if block.is_covered(ledger, tenant) {
-                    erased.entry(block.id).or_default().push(tenant.clone());
-                }
-            }
-        }
-        Self { rules, erased }
+        Self { rules, erased: covered(ledger, inputs) }
     }
+
+    /// Whether the ledger, as it is now, covers of the inputs what it covered when these rules were made.
+    pub(crate) fn hold_for(&self, ledger: &Ledger, inputs: &[&Arc<Block>]) -> bool {
+        covered(ledger, inputs) == self.erased
+    }
+}
+
+/// The tenants that the ledger covers, for each block that holds something of theirs.
+fn covered(ledger: &Ledger, blocks: &[&Arc<Block>]) -> HashMap<BlockId, Vec<TenantId>> {
+    let mut covered = HashMap::<BlockId, Vec<TenantId>>::new();
+    for tenant in ledger.tenants() {
+        for block in blocks.iter().filter(|block| block.is_covered(ledger, tenant)) {
+            covered.entry(block.id).or_default().push(tenant.clone());
+        }
+    }
+    covered
 }
 
 impl Rules {

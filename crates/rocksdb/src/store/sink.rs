@@ -19,7 +19,12 @@ impl SampleSink for RocksStore {
     }
 
     async fn erase(&self, tenant: &TenantId, up_to: &[(Source, Offset)]) -> Result<Erased, StorageError> {
-        self.ask(|done| Job::Erase { tenant: tenant.clone(), up_to: up_to.to_vec(), done }).await
+        let (noted, up_to) = (tenant.clone(), up_to.to_vec());
+        // Noted at once, whatever the merging thread does: what is stored from now on stays.
+        let erased = blocking(&self.shared, move |shared| shared.note_erasure(&noted, &up_to)).await?;
+        self.ask(|done| Job::Erase { tenant: tenant.clone(), done }).await?;
+        tracing::info!(%tenant, samples = erased.samples, "erased a tenant");
+        Ok(erased)
     }
 
     fn writable(&self) -> Result<(), String> {

@@ -133,3 +133,31 @@ async fn merges_finish_an_erasure_that_was_cut_short_and_take_nothing_newer() {
     test.store.merge_all().await.unwrap();
     assert_eq!(count(&test.store, "gone", MARKER).await, 20);
 }
+
+#[tokio::test]
+async fn an_erasure_noted_during_a_merge_is_not_undone_by_it_and_takes_nothing_newer() {
+    let test = TestStore::new();
+    test.store.write(batch_of(0, 0, &[("gone", 0, &marked(10)), ("acme", 0, &rows(10, "a"))])).await.unwrap();
+    let shared = Arc::clone(&test.store.shared);
+    let newer = Mutex::new(Some(batch_of(0, 2, &[("gone", 0, &marked(20))])));
+    *test.store.shared.hook.lock().unwrap() = Some(Box::new(move |moment, _| {
+        let newer = newer.lock().unwrap().take();
+        if let (Moment::BeforeFlip, Some(newer)) = (moment, newer) {
+            let before = shared.state().ledger.version();
+            // A thread of its own: the hook is held while it runs, and noting an erasure looks for it.
+            let erasing = Arc::clone(&shared);
+            std::thread::spawn(move || erasing.note_erasure(&tenant("gone"), &[]).unwrap());
+            while shared.state().ledger.version() == before {
+                std::thread::yield_now();
+            }
+            shared.write(newer).unwrap();
+        }
+    }));
+    test.store.merge_all().await.unwrap();
+    assert_eq!(count(&test.store, "gone", MARKER).await, 20, "the older ten are gone, the newer twenty are there");
+    assert_eq!(count(&test.store, "acme", "cpu").await, 10);
+    // The hook holds the store.
+    *test.store.shared.hook.lock().unwrap() = None;
+    let test = test.reopen().await;
+    assert_eq!(count(&test.store, "gone", MARKER).await, 20);
+}
