@@ -3,6 +3,7 @@
 use luminate_storage::{DimensionFilter, DimensionTest, StorageError};
 
 use super::filter::{filter_hash, filter_holds};
+use super::memory::ReservedMemory;
 use super::open::OpenBlock;
 use super::page::BlockPages;
 use super::summary::BlockSummary;
@@ -72,8 +73,12 @@ impl ReferenceTest {
 
 impl Condition {
     /// Judges the values of a block.
-    pub(super) fn resolve(block: &OpenBlock<'_>, filter: &DimensionFilter) -> Result<Self, StorageError> {
-        let Some((key, _)) = block.summary.key(&filter.key) else {
+    pub(super) fn resolve(
+        block: &OpenBlock<'_>,
+        filter: &DimensionFilter,
+        memory: &mut ReservedMemory<'_>,
+    ) -> Result<Self, StorageError> {
+        let Some((key, summary)) = block.summary.key(&filter.key) else {
             return Ok(Self { key: None, test: ReferenceTest::Exists(!filter.test.matches("")) });
         };
         let listed = |values: Vec<&str>, inverted: bool| {
@@ -90,6 +95,7 @@ impl Condition {
             DimensionTest::NotIn(values) => listed(values.iter().map(String::as_str).collect(), true)?,
             DimensionTest::Exists(wanted) => ReferenceTest::Exists(*wanted),
             DimensionTest::Prefix(_) | DimensionTest::Regex(_) => {
+                memory.reserve_key(Some(summary))?;
                 let dictionary = block.dictionary(key)?;
                 let values = dictionary.iter().map(|value| filter.test.matches(value));
                 ReferenceTest::Table(std::iter::once(filter.test.matches("")).chain(values).collect())

@@ -41,9 +41,9 @@ pub trait MergeRules: Sync {
 /// How a merge shapes its output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MergeOptions {
-    /// Samples of a block, as far as they fill one.
+    /// Samples of a block, as far as they fill one; at most [`MAX_BLOCK_SAMPLES`](super::MAX_BLOCK_SAMPLES).
     pub block_samples: u32,
-    /// Width in ms of the windows of time that blocks do not cross; windows begin at multiples of it since 1970.
+    /// Width in ms, at least 1, of the windows of time that blocks do not cross; windows begin at multiples of it since 1970.
     pub window_ms: i64,
 }
 

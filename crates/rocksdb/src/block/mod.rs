@@ -1,4 +1,22 @@
 //! Column blocks: many samples as one summary and numbered pages. Pure encoding and decoding; the store keeps the pages.
+//!
+//! A block's samples are sorted by tenant, metric, retention, series id, timestamp and value. The samples of one tenant,
+//! metric and retention are a *section*; some thousand neighbouring samples are a *strip*, whose timestamps and values
+//! are pages of their own. A *run* is a list of blocks whose ranges ascend and do not overlap.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`summary`] | [`BlockSummary`]: what is kept in memory of every block |
+//! | [`page`] | [`PageReader`]: where pages are read; checksums |
+//! | `index` | page 0: where everything else stands |
+//! | `pack` | columns of numbers as bytes |
+//! | `dictionary`, `filter` | the distinct values of a key, and what rules values out |
+//! | `sort`, `order`, [`encode`] | a batch in the order of blocks, strings in order, arrival blocks |
+//! | `draft`, `write` | a block while it is collected, and as pages |
+//! | `open`, `identity`, `canonical` | columns, dimensions and ids of series of a stored block |
+//! | `condition`, `memory`, `scan`, [`read`] | [`BlockReader`]: answering a query |
+//! | `cursor`, `tournament`, `output`, [`merge`](mod@merge) | many runs become one a tenant and window of time |
+//! | [`error`] | [`BlockError`] |
 
 mod bytes;
 mod canonical;
@@ -11,6 +29,7 @@ pub mod error;
 mod filter;
 mod identity;
 mod index;
+mod memory;
 pub mod merge;
 mod open;
 mod order;

@@ -12,7 +12,7 @@ use super::encode::EncodedBlock;
 use super::index::Layout;
 use super::merge::{MergeOptions, MergeReport};
 use super::order::SortedStrings;
-use super::summary::{BlockKind, Section};
+use super::summary::{BlockKind, MAX_BLOCK_SAMPLES, Section};
 use super::write::BlockWriter;
 
 /// Memory is summed up after so many stretches of samples.
@@ -57,7 +57,10 @@ impl<'m> MergeOutput<'m> {
         layout: Layout,
         emit: &'m mut dyn FnMut(EncodedBlock) -> Result<(), StorageError>,
     ) -> Self {
-        let options = MergeOptions { block_samples: options.block_samples.max(1), window_ms: options.window_ms.max(1) };
+        let options = MergeOptions {
+            block_samples: options.block_samples.clamp(1, MAX_BLOCK_SAMPLES),
+            window_ms: options.window_ms.max(1),
+        };
         Self {
             sections,
             options,

@@ -7,6 +7,7 @@ use luminate_model::TimeRange;
 use luminate_storage::{QueryContext, ScanChunk, ScanRequest, StorageError};
 
 use super::condition::{Condition, rules_out};
+use super::memory::{ReservedMemory, STRIP_BYTES};
 use super::open::OpenBlock;
 use super::page::{BlockPages, PageReader};
 use super::scan::BlockScan;
@@ -45,16 +46,18 @@ impl<'a> BlockReader<'a> {
             return Ok(());
         }
         count(&counters.blocks_read, 1);
+        let mut memory = ReservedMemory::new(context);
+        memory.reserve(STRIP_BYTES)?;
         let block = OpenBlock::open(self.pages, self.summary.clone())?;
         let mut conditions = Vec::with_capacity(request.filters.len());
         for filter in &request.filters {
-            let condition = Condition::resolve(&block, filter)?;
+            let condition = Condition::resolve(&block, filter, &mut memory)?;
             if condition.passes_none() {
                 return Ok(());
             }
             conditions.push(condition);
         }
-        let mut scan = BlockScan::new(&block, &request.columns, &conditions, context);
+        let mut scan = BlockScan::new(&block, &request.columns, &conditions, memory);
         for (section, time) in sections {
             scan.section(section, time, emit)?;
         }

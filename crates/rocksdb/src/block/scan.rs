@@ -4,18 +4,19 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use luminate_model::{SeriesId, StringTable, TimeRange};
-use luminate_storage::{DictionaryColumn, QueryContext, ScanChunk, ScanColumns, StorageError};
+use luminate_storage::{DictionaryColumn, ScanChunk, ScanColumns, StorageError};
 
 use super::condition::Condition;
 use super::identity::SeriesReader;
 use super::index::Strip;
+use super::memory::ReservedMemory;
 use super::open::{OpenBlock, SeriesColumn};
 use super::read::count;
 
 /// What takes the chunks.
 type Emit<'e> = dyn FnMut(ScanChunk) -> Result<(), StorageError> + 'e;
 
-/// A scan of one block. Memory that it takes is accounted for in the query's context until it ends.
+/// A scan of one block.
 pub(super) struct BlockScan<'s, 'a> {
     block: &'s OpenBlock<'a>,
     columns: &'s ScanColumns,
@@ -25,7 +26,7 @@ pub(super) struct BlockScan<'s, 'a> {
     keys: Vec<Option<ScanKey>>,
     ids: Option<SeriesReader>,
     no_values: Arc<StringTable>,
-    memory: Memory<'s>,
+    memory: ReservedMemory<'s>,
 }
 
 /// A dimension that chunks show.
@@ -33,26 +34,6 @@ struct ScanKey {
     name: Arc<str>,
     dictionary: Arc<StringTable>,
     column: SeriesColumn,
-}
-
-/// Memory of a query, given back at the end.
-struct Memory<'s> {
-    context: &'s QueryContext,
-    bytes: u64,
-}
-
-impl Memory<'_> {
-    fn reserve(&mut self, bytes: usize) -> Result<(), StorageError> {
-        self.context.reserve_memory(bytes as u64)?;
-        self.bytes += bytes as u64;
-        Ok(())
-    }
-}
-
-impl Drop for Memory<'_> {
-    fn drop(&mut self) {
-        self.context.release_memory(self.bytes);
-    }
 }
 
 /// The part of a strip that lies in the section that is scanned.
@@ -87,7 +68,7 @@ impl<'s, 'a> BlockScan<'s, 'a> {
         block: &'s OpenBlock<'a>,
         columns: &'s ScanColumns,
         conditions: &'s [Condition],
-        context: &'s QueryContext,
+        memory: ReservedMemory<'s>,
     ) -> Self {
         Self {
             block,
@@ -97,7 +78,7 @@ impl<'s, 'a> BlockScan<'s, 'a> {
             keys: block.summary.keys.iter().map(|_| None).collect(),
             ids: None,
             no_values: Arc::new(StringTable::new()),
-            memory: Memory { context, bytes: 0 },
+            memory,
         }
     }
 
@@ -105,7 +86,7 @@ impl<'s, 'a> BlockScan<'s, 'a> {
     pub(super) fn section(&mut self, section: usize, time: TimeRange, emit: &mut Emit<'_>) -> Result<(), StorageError> {
         let series = self.block.index.series_of(section);
         let Some(selected) = self.select(section, series.len())? else { return Ok(()) };
-        let counters = self.memory.context.counters();
+        let counters = self.memory.context().counters();
         let passing = selected.as_ref().map_or(series.len(), |selected| selected.iter().filter(|s| **s).count());
         if passing == 0 {
             return Ok(());
@@ -130,7 +111,7 @@ impl<'s, 'a> BlockScan<'s, 'a> {
                     Some(part).filter(|part| part.contains(&false))
                 }
             };
-            self.memory.context.check()?;
+            self.memory.context().check()?;
             self.block.read_strip_runs(&mut self.runs, strip, &mut strip_runs)?;
             let places =
                 (part_series.start - strip_series.start) as usize..(part_series.end - strip_series.start) as usize;
@@ -152,6 +133,10 @@ impl<'s, 'a> BlockScan<'s, 'a> {
     /// Which series of a section pass all conditions: `None` where none can, `Some(None)` where all do.
     fn select(&mut self, section: usize, series: usize) -> Result<Option<Option<Vec<bool>>>, StorageError> {
         let mut selected: Option<Vec<bool>> = None;
+        if !self.conditions.is_empty() {
+            // A reference and a mark a series.
+            self.memory.reserve(series * (size_of::<u32>() + 1))?;
+        }
         let mut references = Vec::new();
         for condition in self.conditions {
             let key = condition.key.filter(|key| self.block.index.first_reference(*key, section).is_some());
@@ -177,7 +162,7 @@ impl<'s, 'a> BlockScan<'s, 'a> {
         time: TimeRange,
     ) -> Result<Option<ScanChunk>, StorageError> {
         let samples: u64 = part.selected().map(|(_, samples)| samples.len() as u64).sum();
-        self.memory.context.count_samples(samples)?;
+        self.memory.context().count_samples(samples)?;
         let all_times = time.covers(strip.first_timestamp, strip.last_timestamp);
         let mut timestamps = Vec::new();
         if self.columns.timestamps || !all_times {
@@ -259,8 +244,7 @@ impl<'s, 'a> BlockScan<'s, 'a> {
         let block = self.block;
         if self.keys.get(key).is_some_and(Option::is_none) {
             let summary = block.summary.keys.get(key);
-            let bytes = summary.map_or(0, |key| key.text_bytes as usize + key.values as usize * size_of::<u32>());
-            self.memory.reserve(bytes)?;
+            self.memory.reserve_key(summary)?;
             let name = summary.map(|key| key.name.clone()).unwrap_or_default();
             let dictionary = Arc::new(block.dictionary(key)?);
             self.keys[key] = Some(ScanKey { name, dictionary, column: block.references(key) });
@@ -281,8 +265,13 @@ impl<'s, 'a> BlockScan<'s, 'a> {
         places: &Places,
     ) -> Result<Vec<SeriesId>, StorageError> {
         let block = self.block;
-        let ids = self.ids.get_or_insert_with(|| SeriesReader::new(block));
         let mut all = Vec::new();
+        if self.ids.is_none() && block.index.ids_page.is_none() {
+            for key in &block.summary.keys {
+                self.memory.reserve_key(Some(key))?;
+            }
+        }
+        let ids = self.ids.get_or_insert_with(|| SeriesReader::new(block));
         if block.index.ids_page.is_none() {
             ids.read_dimensions(block, section, series)?;
         }

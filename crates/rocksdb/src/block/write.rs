@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::dictionary::{PageCompressor, encode_dictionary};
-use super::draft::BlockDraft;
+use super::draft::{BlockDraft, SectionDraft};
 use super::encode::EncodedBlock;
 use super::filter::{encode_filter, filter_hash};
 use super::index::{BlockIndex, INDEX_PAGE, KeyIndex, Layout, Strip};
@@ -200,7 +200,7 @@ fn sections_of(draft: &BlockDraft) -> Vec<Section> {
         let next = draft.sections.get(at + 1);
         next.map_or((draft.runs.len() as u32, draft.samples()), |next| (next.first_series, next.first_sample))
     };
-    let section_of = |(at, section): (usize, &super::draft::SectionDraft)| {
+    let section_of = |(at, section): (usize, &SectionDraft)| {
         let (end_series, end_sample) = ends(at);
         let (first_timestamp, last_timestamp) =
             time_span(&draft.timestamps[section.first_sample as usize..end_sample as usize]);

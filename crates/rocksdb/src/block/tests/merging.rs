@@ -136,7 +136,7 @@ fn samples_of_too_many_windows_make_smaller_blocks() {
     let rows: Vec<Row> = (0..1_500).flat_map(|n| (0..4).map(move |day| row(n, day))).collect();
     let mut blocks = Blocks::default();
     let run = blocks.arrive(&rows, 10_000, SMALL);
-    let (at_once, _) = blocks.merge(&[run.clone()], &KeepAll, options(10_000), SMALL);
+    let (at_once, _) = blocks.merge(std::slice::from_ref(&run), &KeepAll, options(10_000), SMALL);
     assert!(at_once.iter().all(|run| run.len() == 1));
     let little_memory = Layout { collected_bytes: 60_000, ..SMALL };
     let (merged, report) = blocks.merge(&[run], &KeepAll, options(10_000), little_memory);
