@@ -3,13 +3,21 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod admin;
+mod cli;
 mod crash;
+mod disk_full;
+mod erase;
+mod error_codes;
 mod hostile_bodies;
 mod hostile_connections;
 mod hostile_queries;
 mod hostile_tokens;
 mod idempotency;
 mod isolation;
+mod memory;
+mod needle;
+mod openapi;
 mod retention;
 mod shutdown;
 mod sync;

@@ -77,6 +77,12 @@ impl RawConnection {
         }
     }
 
+    /// The answer, if it has come by now.
+    pub fn answer_so_far(&mut self) -> Option<Answer> {
+        let _ = self.read_more();
+        self.take_answer(false)
+    }
+
     /// Waits until the server has closed the connection, and returns how long that took.
     pub fn until_closed(&mut self) -> Duration {
         let began = Instant::now();

@@ -24,6 +24,8 @@ pub struct ServerOptions {
     pub wrapper: Vec<String>,
     /// The folder for data; a temporary one where not given.
     pub data: Option<PathBuf>,
+    /// Whether the server shall make a secret of its own, in place of the tests'.
+    pub no_secret: bool,
 }
 
 /// A running `luminate serve`.
@@ -117,7 +119,12 @@ impl Server {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LUMINATE_")) {
             command.env_remove(name);
         }
-        command.env("JWT_SECRET", SECRET).env("LUMINATE_LOG", "info");
+        if self.options.no_secret {
+            command.env_remove("JWT_SECRET");
+        } else {
+            command.env("JWT_SECRET", SECRET);
+        }
+        command.env("LUMINATE_LOG", "info");
         command.envs(self.options.environment.iter().cloned());
         let log = File::create(self.log_path()).expect("a log");
         let errors = log.try_clone().expect("a log");
