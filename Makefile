@@ -73,7 +73,7 @@ test-coverage: deps ## Line coverage of the library crates by cargo-tarpaulin (r
 lint: deps-lint ## Formatting, clippy, and licences, bans and sources of dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
-	$(CARGO) deny --offline check bans licenses sources
+	$(CARGO) deny --locked check bans licenses sources
 
 bench: deps-bench ## Compare ingest, disk, memory and queries with VictoriaMetrics in one run
 	$(CARGO) build --release --bin luminate
