@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
-use luminate_model::{Offset, RetentionRules};
+use luminate_model::RetentionRules;
 use rocksdb::{DBCompressionType, Direction, IteratorMode, Options, WriteBatch};
 use tokio::sync::watch;
 
