@@ -113,26 +113,40 @@ fn each_202_comes_after_a_sync_of_the_log() {
     assert!(!every_accept_is_synced(&without), "the judge would not notice that syncing is off");
 }
 
+/// Clients share a sync when their requests wait together. On a machine that is busy with other tests the 64 threads may
+/// hardly ever run at one time, so the best of some rounds counts; a server that syncs once a request fails all of them.
 #[test]
 fn many_requests_share_one_sync() {
     const CLIENTS: usize = 64;
     const REQUESTS: usize = 12;
+    const ROUNDS: usize = 8;
     let folder = tempfile::tempdir().unwrap();
     let trace = folder.path().join("trace");
     let server = traced_server(&trace, SYNCS);
     let client = server.client("acme");
     let bodies: Vec<_> = (0..CLIENTS).map(|seed| SampleMaker::new(seed as u64).body("shared", 5).0).collect();
-    std::thread::scope(|scope| {
-        for body in &bodies {
-            let client = client.clone();
-            scope.spawn(move || (0..REQUESTS).for_each(|_| drop(client.write_all(body))));
+    let synced = || {
+        let trace = String::from_utf8_lossy(&std::fs::read(&trace).unwrap()).into_owned();
+        events(&trace).iter().filter(|event| **event == Event::Synced).count()
+    };
+    let mut best = f64::INFINITY;
+    for _ in 0..ROUNDS {
+        let before = synced();
+        std::thread::scope(|scope| {
+            for body in &bodies {
+                let client = client.clone();
+                scope.spawn(move || (0..REQUESTS).for_each(|_| drop(client.write_all(body))));
+            }
+        });
+        let round = synced() - before;
+        assert!(round > 0, "the trace shows no sync at all");
+        let share = round as f64 / (CLIENTS * REQUESTS) as f64;
+        println!("{round} syncs for {} requests of {CLIENTS} clients: {share:.3} a request", CLIENTS * REQUESTS);
+        best = best.min(share);
+        if best < 0.3 {
+            break;
         }
-    });
-    let events = events(&finish(server, &trace));
-    let synced = events.iter().filter(|event| **event == Event::Synced).count();
-    let requests = CLIENTS * REQUESTS;
-    let share = synced as f64 / requests as f64;
-    println!("{synced} syncs for {requests} requests of {CLIENTS} clients: {share:.3} a request");
-    assert!(synced > 0, "the trace shows no sync at all");
-    assert!(share < 0.3, "{synced} syncs for {requests} requests");
+    }
+    finish(server, &trace);
+    assert!(best < 0.3, "at best {best:.3} syncs a request");
 }
