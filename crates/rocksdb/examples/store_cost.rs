@@ -11,8 +11,8 @@ use luminate_model::{Incarnation, Offset, RetentionRules, SampleColumnsBuilder, 
 use luminate_rocksdb::{RocksStore, RocksStoreConfig};
 use luminate_storage::context::QueryLimits;
 use luminate_storage::{
-    Batch, BatchRecord, ChunkConsumer, DimensionFilter, DimensionTest, QueryContext, SampleSink, SampleSource, ScanChunk,
-    ScanRequest, StorageError,
+    Batch, BatchRecord, ChunkConsumer, DimensionFilter, DimensionTest, QueryContext, SampleSink, SampleSource,
+    ScanChunk, ScanRequest, StorageError,
 };
 
 const SERIES: u64 = 1_000_000;
@@ -159,7 +159,11 @@ async fn main() {
     let merged = (cpu_time() - before).saturating_sub(making);
     let us = |cpu: Duration| cpu.as_secs_f64() * 1e6 / samples as f64;
     println!("stored {:.3} us/sample, merged as well {:.3} us/sample CPU", us(stored), us(merged));
-    println!("wall {:.1} s with {:.1} s of making the load; slowest write {slowest:?}", began.elapsed().as_secs_f64(), making.as_secs_f64());
+    println!(
+        "wall {:.1} s with {:.1} s of making the load; slowest write {slowest:?}",
+        began.elapsed().as_secs_f64(),
+        making.as_secs_f64()
+    );
     let stats = store.stats();
     println!("{stats:#?}");
     println!("peak memory {}", peak_memory());
@@ -169,7 +173,10 @@ async fn main() {
     println!("opened in {:?}", opening.elapsed());
     let stats = store.stats();
     let bytes = stats.disk_bytes as f64 / samples as f64;
-    println!("{} samples counted, {bytes:.2} bytes a sample on disk, ballast {} besides", stats.samples, stats.ballast_bytes);
+    println!(
+        "{} samples counted, {bytes:.2} bytes a sample on disk, ballast {} besides",
+        stats.samples, stats.ballast_bytes
+    );
 
     let metric = if metrics == 1 { "api_latency" } else { "metric_07" };
     let mut by_endpoint = ScanRequest::new(tenant(0), metric, START + 86_400_000);

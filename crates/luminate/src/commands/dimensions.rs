@@ -7,6 +7,7 @@ use crate::client::answers::CatalogueAnswer;
 use crate::client::http::path_segment;
 use crate::failure::CommandFailure;
 use crate::output;
+use crate::render::visible::visible;
 use crate::render::{table, time};
 
 /// List the keys of dimensions, or the values of one key, with their numbers of samples
@@ -91,7 +92,7 @@ pub(super) fn print(args: &CatalogueArgs, path: &str, what: &str, metric: Option
     let mut rows = table::new(&[what, "samples"]);
     table::align_right(&mut rows, 1);
     for entry in &catalogue.entries {
-        rows.add_row([entry.name.clone(), entry.samples.to_string()]);
+        rows.add_row([visible(&entry.name).into_owned(), entry.samples.to_string()]);
     }
     output::data(&rows.to_string())?;
     if let (true, Some(last)) = (catalogue.truncated, catalogue.entries.last()) {

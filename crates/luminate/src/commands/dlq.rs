@@ -9,6 +9,7 @@ use crate::client::answers::DeadLetterAnswer;
 use crate::client::http::path_segment;
 use crate::failure::CommandFailure;
 use crate::output;
+use crate::render::visible::visible;
 use crate::render::{table, time};
 
 const PATH: &str = "/api/v1/admin/dead-letters";
@@ -145,7 +146,7 @@ fn list(args: &ListArgs) -> Result<(), CommandFailure> {
             letter.tenant.clone().unwrap_or_default(),
             time::show(letter.append_time),
             letter.replayed_at.map(time::show).unwrap_or_default(),
-            letter.detail.clone(),
+            visible(&letter.detail).into_owned(),
         ]);
     }
     output::data(&rows.to_string())?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
 use flate2::bufread::MultiGzDecoder;
 
@@ -69,7 +69,7 @@ fn import_access_log(args: &AccessLogArgs) -> Result<(), CommandFailure> {
     let progress = Progress::new(size);
     let mut sender = Sender::new(client, &args.sending);
     let mut batch = Batch::default();
-    let mut malformed = 0;
+    let (mut requests, mut malformed) = (0_u64, 0);
     let mut line = Vec::new();
     for number in 1.. {
         if !read_line(&mut lines, &mut line).with_context(|| format!("cannot read {}", args.file.display()))? {
@@ -95,6 +95,11 @@ fn import_access_log(args: &AccessLogArgs) -> Result<(), CommandFailure> {
             progress.update(bytes_read.load(Ordering::Relaxed), sender.accepted());
         }
         batch.add(&sample, number);
+        requests += 1;
+    }
+    if requests == 0 && malformed > 0 {
+        progress.finish();
+        return Err(anyhow!("{} is no access log: none of its lines is one of a request", args.file.display()).into());
     }
     sender.send(&batch, &progress)?;
     progress.finish();

@@ -5,3 +5,4 @@ pub(crate) mod plot;
 pub(crate) mod query_table;
 pub(crate) mod table;
 pub(crate) mod time;
+pub(crate) mod visible;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use comfy_table::Table;
 
+use super::visible::visible;
 use super::{number, table, time};
 use crate::client::answers::{GroupResult, QueryAnswer, QueryStats, RawSample};
 
@@ -20,18 +21,17 @@ pub(crate) fn of_answer(answer: &QueryAnswer, group_by: &[String], value_name: &
 
 /// What the answer cost, in a line.
 pub(crate) fn cost(stats: &QueryStats) -> String {
-    format!(
-        "{} samples of {} series read, {}, in {} ms",
-        stats.samples_read,
-        stats.series_read,
-        number::bytes(stats.bytes_read),
-        number::value(stats.elapsed_ms),
-    )
+    let elapsed = if stats.elapsed_ms < 1.0 { "under 1".to_owned() } else { number::value(stats.elapsed_ms) };
+    let bytes = number::bytes(stats.bytes_read);
+    format!("{} samples of {} series read, {bytes}, in {elapsed} ms", stats.samples_read, stats.series_read)
 }
 
-/// The values of a group, in the order that was asked for.
+/// The values of a group as people see them, in the order that was asked for.
 pub(crate) fn group_values(result: &GroupResult, group_by: &[String]) -> Vec<String> {
-    let value_of = |key: &String| result.group.get(key).cloned().flatten().unwrap_or_else(|| MISSING.to_owned());
+    let value_of = |key: &String| {
+        let value = result.group.get(key).and_then(Option::as_deref);
+        value.map_or_else(|| MISSING.to_owned(), |value| visible(value).into_owned())
+    };
     group_by.iter().map(value_of).collect()
 }
 
@@ -74,7 +74,8 @@ fn of_samples(samples: &[RawSample]) -> Table {
     table::align_right(&mut rows, 1);
     for sample in samples {
         let mut row = vec![time::show(sample.timestamp), number::value(sample.value)];
-        row.extend(keys.iter().map(|key| sample.dimensions.get(*key).cloned().unwrap_or_default()));
+        let value_of = |key: &&str| sample.dimensions.get(*key).map(|value| visible(value).into_owned());
+        row.extend(keys.iter().map(|key| value_of(key).unwrap_or_default()));
         rows.add_row(row);
     }
     rows

@@ -3,6 +3,8 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent};
 
+use super::visible::visible;
+
 /// A table with these headings; as wide as the terminal at most, where there is one.
 pub(crate) fn new(headings: &[&str]) -> Table {
     let mut table = Table::new();
@@ -11,7 +13,7 @@ pub(crate) fn new(headings: &[&str]) -> Table {
     table.set_style(TableComponent::HeaderLines, '─');
     table.set_style(TableComponent::MiddleHeaderIntersections, '─');
     table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(headings.iter().copied());
+    table.set_header(headings.iter().map(|heading| visible(heading)));
     table
 }
 
