@@ -140,7 +140,9 @@ impl Shared {
             // Everything between two blocks that must stay is dead.
             let from = present.range(..*block).next_back().map_or(BlockId(0), |before| BlockId(before.0 + 1));
             let to = present.range(*block..).next().copied().unwrap_or(BlockId(u64::MAX));
-            let deleted = self.database.rocks().delete_file_in_range_cf(family, page_key(from, 0), page_key(to, 0));
+            // RocksDB counts the end as inside, so it must lie before the first page of the block that stays.
+            let last = page_key(BlockId(to.0.saturating_sub(1)), u32::MAX);
+            let deleted = self.database.rocks().delete_file_in_range_cf(family, page_key(from, 0), last);
             self.database.judge(deleted)?;
             cleared_to = Some(to);
         }
