@@ -102,7 +102,9 @@ impl QueryError {
                 | StorageError::SamplesLimit { .. }
                 | StorageError::RowsLimit { .. } => ErrorKind::Limit,
                 StorageError::Unavailable(_) | StorageError::DiskFull(_) => ErrorKind::Unavailable,
-                StorageError::NotContiguous { .. } | StorageError::Damaged(_) => ErrorKind::Internal,
+                StorageError::NotContiguous { .. } | StorageError::PermitExpired | StorageError::Damaged(_) => {
+                    ErrorKind::Internal
+                }
             },
             _ => ErrorKind::Request,
         }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use luminate_model::{Offset, Source};
+use luminate_model::{Offset, Source, TenantId};
 
 pub mod conformance;
 pub mod dead_letter;
@@ -223,6 +223,17 @@ pub trait PartitionConsumer: Send + 'static {
     /// The partition.
     fn source(&self) -> Source;
 
+    /// Whose partition it is, where a topic is one tenant's; `None` where the records' keys name their tenants.
+    fn owner(&self) -> Option<&TenantId> {
+        None
+    }
+
+    /// How long after a commit was sent nobody else can own this partition, once that commit is acknowledged; `None` where
+    /// nobody else ever can.
+    fn session_timeout(&self) -> Option<Duration> {
+        None
+    }
+
     /// What was committed when this partition was given to the consumer.
     fn committed(&self) -> &Committed;
 
@@ -239,7 +250,8 @@ pub trait PartitionConsumer: Send + 'static {
     /// [`QueueError`]; [`QueueError::Closed`] when the queue was closed and everything was returned.
     async fn poll(&mut self, max_bytes: usize) -> Result<Vec<ConsumedRecord>, QueueError>;
 
-    /// Notes that everything before `next` is done, with text to be found at the next assignment.
+    /// Notes that everything before `next` is done, with text to be found at the next assignment. Where there is text, it is
+    /// durable when this returns: it is an intent, and something will be stored that only the intent explains.
     ///
     /// # Errors
     /// [`QueueError`]; the commit may or may not have happened.

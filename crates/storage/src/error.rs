@@ -44,6 +44,10 @@ pub enum StorageError {
         /// The store's next offset.
         stored: Offset,
     },
+    /// The time in which the writer may store for this partition has run out before anything was sent; a new commit gives it
+    /// time again.
+    #[error("the permission to store for this partition has expired")]
+    PermitExpired,
     /// The store is busy or away; trying again may help.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
@@ -66,6 +70,7 @@ impl StorageError {
             Self::SamplesLimit { .. } => "query_samples_limit",
             Self::RowsLimit { .. } => "query_rows_limit",
             Self::NotContiguous { .. } => "batch_not_contiguous",
+            Self::PermitExpired => "storage_permit_expired",
             Self::Unavailable(_) => "storage_unavailable",
             Self::DiskFull(_) => "storage_disk_full",
             Self::Damaged(_) => "storage_damaged",
@@ -75,6 +80,6 @@ impl StorageError {
     /// Whether trying again later may help.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::DiskFull(_))
+        matches!(self, Self::Unavailable(_) | Self::DiskFull(_) | Self::PermitExpired)
     }
 }

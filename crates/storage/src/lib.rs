@@ -6,6 +6,9 @@
 //! |---|---|
 //! | [`batch`] | what a writer stores in one step |
 //! | [`sink`] | [`SampleSink`]: storing, resuming, erasing |
+//! | [`intent`] | [`IntentSink`]: storing what an intent was noted of, for stores that do not know their next offset |
+//! | [`permit`] | [`Permit`]: until when a writer may store |
+//! | [`watermarks`] | [`Watermarks`]: how far sources are stored, for stores that leave it to the queue |
 //! | [`request`] | what a query asks of a store; nothing can be asked without a tenant |
 //! | [`filter`] | conditions on dimensions |
 //! | [`pattern`] | [`Pattern`]: regular expressions in RE2's language |
@@ -20,20 +23,26 @@ pub mod conformance;
 pub mod context;
 pub mod error;
 pub mod filter;
+pub mod intent;
 pub mod memory;
 pub mod pattern;
+pub mod permit;
 pub mod request;
 pub mod sink;
 pub mod source;
+pub mod watermarks;
 
 pub use batch::{Batch, BatchRecord, IdempotencyEntry};
 pub use chunk::{ChunkConsumer, DictionaryColumn, ScanChunk};
 pub use context::{CancelOnDrop, QueryContext, QueryCounters, QueryLimits};
 pub use error::StorageError;
 pub use filter::{DimensionFilter, DimensionTest};
+pub use intent::{IntentSink, StoreTarget};
 pub use pattern::{InvalidPattern, Pattern};
+pub use permit::Permit;
 pub use request::{
     AggregateFunction, AggregateRequest, CatalogueRequest, Direction, GroupOrder, ScanColumns, ScanRequest, Step,
 };
 pub use sink::{Erased, Resume, SampleSink, Stored};
 pub use source::{AggregateAnswer, AggregateGroup, CatalogueEntry, CataloguePage, ReachError, SampleSource};
+pub use watermarks::Watermarks;

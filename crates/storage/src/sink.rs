@@ -5,6 +5,7 @@ use luminate_model::{Offset, Source, TenantId};
 
 use crate::batch::{Batch, IdempotencyEntry};
 use crate::error::StorageError;
+use crate::intent::IntentSink;
 
 /// What a store knows of a source when a writer begins with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,4 +64,10 @@ pub trait SampleSink: Send + Sync + 'static {
 
     /// Whether the store takes batches now; the reason where it does not. For health, cheap.
     fn writable(&self) -> Result<(), String>;
+
+    /// For a store that cannot make samples and next offset durable in one step: how batches are stored that a writer has
+    /// noted an intent of. Such a store answers [`SampleSink::resume`] with nothing, because what was committed decides.
+    fn intents(&self) -> Option<&dyn IntentSink> {
+        None
+    }
 }

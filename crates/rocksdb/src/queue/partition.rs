@@ -115,7 +115,12 @@ impl Partition {
         if bytes_before - begin.trimmed_bytes >= TRIM_BYTES {
             self.trim(log, &mut batch, &mut moved)?;
         }
-        log.write_unsynced(batch)?;
+        // An intent is durable before anything is stored by it; all else may be found out again.
+        if metadata.is_empty() {
+            log.write_unsynced(batch)?
+        } else {
+            log.write_synced(batch)?
+        }
         *begin = moved;
         Ok(())
     }
