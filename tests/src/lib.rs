@@ -12,10 +12,12 @@
 //! | [`files`] | what lies in a server's folder |
 //! | [`small_disk`] | [`SmallDisk`]: a disk that is soon full |
 //! | [`wait`] | waiting on conditions |
+//! | [`engines`] | real brokers and databases |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 pub mod client;
+pub mod engines;
 pub mod files;
 pub mod problem;
 pub mod process;

@@ -1,0 +1,7 @@
+"""What the test engines share.
+
+    cache     what is fetched once, checked, and kept
+    ports     ports that stay free until an engine takes them
+    node      one process of an engine, which dies with this one
+    session   the conversation with whoever started the engine
+"""

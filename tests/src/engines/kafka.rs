@@ -1,0 +1,135 @@
+//! Apache Kafka for tests.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use super::supervisor::Supervisor;
+
+/// How a Kafka cluster is started.
+#[derive(Clone, Debug)]
+pub struct KafkaOptions {
+    /// How many nodes, each a broker and a controller.
+    pub nodes: usize,
+    /// Names and passwords (SCRAM-SHA-256). Where there are any, clients must log in; the first may do everything, the
+    /// others what [`Kafka::grant`] grants them.
+    pub users: Vec<(String, String)>,
+    /// Settings of the brokers beside the tests' own, as in `server.properties`.
+    pub properties: Vec<(String, String)>,
+    /// Java's heap of each node, in MiB.
+    pub heap_mib: u32,
+    /// Whether Java compiles at its first tier alone: nodes start sooner and run slower.
+    pub quick: bool,
+}
+
+impl Default for KafkaOptions {
+    fn default() -> Self {
+        Self { nodes: 1, users: Vec::new(), properties: Vec::new(), heap_mib: 256, quick: true }
+    }
+}
+
+/// A running Kafka cluster. Nodes are numbered from 1, as in Kafka's own `node.id`.
+pub struct Kafka {
+    brokers: Vec<String>,
+    /// None where the cluster is somebody else's.
+    supervisor: Option<Supervisor>,
+}
+
+impl Kafka {
+    /// Starts a cluster and waits until every node serves requests.
+    pub fn start(options: KafkaOptions) -> Self {
+        let mut arguments = vec![format!("--nodes={}", options.nodes), format!("--heap={}", options.heap_mib)];
+        arguments.extend(options.users.iter().map(|(name, password)| format!("--user={name}:{password}")));
+        arguments.extend(options.properties.iter().map(|(key, value)| format!("--property={key}={value}")));
+        if options.quick {
+            arguments.push("--quick".to_owned());
+        }
+        let supervisor = Supervisor::start("kafka.py", &arguments);
+        Self { brokers: supervisor.texts("brokers"), supervisor: Some(supervisor) }
+    }
+
+    /// The one cluster of this test process: that of `LUMINATE_TEST_KAFKA` (brokers, comma separated) where set, else one
+    /// node, started now.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Kafka> = OnceLock::new();
+        SHARED.get_or_init(|| match std::env::var("LUMINATE_TEST_KAFKA") {
+            Ok(brokers) => Self { brokers: brokers.split(',').map(str::to_owned).collect(), supervisor: None },
+            Err(_) => Self::start(KafkaOptions::default()),
+        })
+    }
+
+    /// Where clients connect, as `bootstrap.servers` wants it: comma separated.
+    pub fn brokers(&self) -> String {
+        self.brokers.join(",")
+    }
+
+    /// Where clients connect to one node.
+    pub fn broker(&self, node: usize) -> &str {
+        &self.brokers[node - 1]
+    }
+
+    /// Ends a node as a crash would (SIGKILL).
+    pub fn kill_node(&self, node: usize) {
+        self.supervisor().command("kill", node);
+    }
+
+    /// Ends a node gently (SIGTERM): it hands its partitions over.
+    pub fn stop_node(&self, node: usize) {
+        self.supervisor().command("stop", node);
+    }
+
+    /// Starts an ended node again on its ports and data, and waits until it serves requests.
+    pub fn start_node(&self, node: usize) {
+        self.supervisor().command("start", node);
+    }
+
+    /// Stops a node in the middle of whatever it does (SIGSTOP): connections stay, nothing is answered.
+    pub fn pause_node(&self, node: usize) {
+        self.supervisor().command("pause", node);
+    }
+
+    /// Lets a paused node go on.
+    pub fn resume_node(&self, node: usize) {
+        self.supervisor().command("resume", node);
+    }
+
+    /// The process id of a node, where it runs.
+    pub fn pid(&self, node: usize) -> Option<u32> {
+        self.supervisor().pid(node)
+    }
+
+    /// The file that a node logs to, kept over its restarts.
+    pub fn log_path(&self, node: usize) -> PathBuf {
+        self.supervisor().log(node)
+    }
+
+    /// Allows `user` an operation (`Write`, `Read`, `Describe`, ...) on a resource: `--topic=NAME`, `--group=NAME`, or
+    /// `--cluster`. It takes effect on the brokers a moment later: poll for it.
+    pub fn grant(&self, user: &str, operation: &str, resource: &str) {
+        let principal = format!("--allow-principal=User:{user}");
+        let operation = format!("--operation={operation}");
+        self.tool("org.apache.kafka.tools.AclCommand", &["--add", &principal, &operation, resource]);
+    }
+
+    /// Runs a command-line class of Kafka as one who may do everything, and returns what it printed; panics where it
+    /// fails. A Java machine is started for it, which takes a second.
+    pub fn tool(&self, class: &str, arguments: &[&str]) -> String {
+        let brokers = self.supervisor().texts("internal").join(",");
+        let (ok, output) = self.run_tool(class, &[&["--bootstrap-server", &brokers], arguments].concat());
+        assert!(ok, "{class}: {output}");
+        output
+    }
+
+    /// Runs a command-line class of Kafka with these arguments alone; gives whether it went well, and what it printed.
+    pub fn run_tool(&self, class: &str, arguments: &[&str]) -> (bool, String) {
+        let mut words = self.supervisor().texts("tool");
+        words.push(class.to_owned());
+        let output = Command::new(&words[0]).args(&words[1..]).args(arguments).output().expect("java runs");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+    }
+
+    fn supervisor(&self) -> &Supervisor {
+        self.supervisor.as_ref().expect("this needs a cluster of the test's own: Kafka::start")
+    }
+}

@@ -1,0 +1,89 @@
+//! The process that holds an engine's nodes: a script of `tests/engines`, which ends them when this process is gone.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
+
+use serde_json::Value;
+
+/// A started engine. Its nodes end, and its folder goes, when this is dropped or this process ends.
+pub(super) struct Supervisor {
+    conversation: Mutex<Conversation>,
+    /// What the script said when the engine was ready.
+    ready: Value,
+}
+
+struct Conversation {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    /// What the script said last: the nodes' process ids are in it.
+    state: Value,
+}
+
+impl Supervisor {
+    /// Runs `tests/engines/<script>` and waits until its engine is ready; panics with what it says where it is not.
+    pub(super) fn start(script: &str, arguments: &[String]) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("engines").join(script);
+        let mut child = Command::new("python3")
+            .arg(&path)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3 is missing: install it, on Debian with `apt-get install python3`");
+        let output = BufReader::new(child.stdout.take().expect("its output"));
+        let mut conversation = Conversation { child, output, state: Value::Null };
+        conversation.read(script);
+        Self { ready: conversation.state.clone(), conversation: Mutex::new(conversation) }
+    }
+
+    /// Carries out a command of the script (`kill`, `start`, ...) on a node, and waits until it is done.
+    pub(super) fn command(&self, verb: &str, node: usize) {
+        let mut conversation = self.lock();
+        let line = format!("{verb} {node}");
+        let input = conversation.child.stdin.as_mut().expect("its input");
+        writeln!(input, "{line}").expect("the engine's script runs");
+        conversation.read(&line);
+    }
+
+    /// A list of texts that the script gave under `key` when the engine was ready.
+    pub(super) fn texts(&self, key: &str) -> Vec<String> {
+        let values = self.ready[key].as_array().expect("a list");
+        values.iter().map(|value| value.as_str().expect("a text").to_owned()).collect()
+    }
+
+    /// The process id of a node, numbered from 1, where it runs.
+    pub(super) fn pid(&self, node: usize) -> Option<u32> {
+        self.lock().state["pids"][node - 1].as_u64().map(|pid| pid as u32)
+    }
+
+    /// What a node has printed, since it was started first.
+    pub(super) fn log(&self, node: usize) -> PathBuf {
+        PathBuf::from(&self.texts("logs")[node - 1])
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Conversation> {
+        // A test that panicked while it held the lock has failed already; the others go on.
+        self.conversation.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Conversation {
+    fn read(&mut self, what: &str) {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("the script's output");
+        let answer: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{what}: the engine's script ended"));
+        if let Some(error) = answer["error"].as_str() {
+            panic!("{what}: {error}");
+        }
+        self.state = answer;
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
