@@ -30,6 +30,14 @@ pub(crate) struct Memory {
     pub(crate) log: u64,
 }
 
+/// The column family that RocksDB makes in every database.
+const IMPLICIT_FAMILY: Family = Family {
+    name: rocksdb::DEFAULT_COLUMN_FAMILY_NAME,
+    write_buffer: 1 << 20,
+    block_size: 4 << 10,
+    compression: DBCompressionType::None,
+};
+
 /// A column family and how its values are kept.
 pub(crate) struct Family {
     pub(crate) name: &'static str,
@@ -108,12 +116,16 @@ impl Failure {
 }
 
 impl Database {
-    /// Opens the database in `folder`, or makes it. The default column family is always there; its write buffer is small.
+    /// Opens the database in `folder`, or makes it.
+    ///
+    /// RocksDB's own `default` family is always there. Where it is not among `families` it stays empty, but RocksDB sets aside
+    /// as much disk for each new log file as the largest write buffer takes, and its own default for one is 64 MiB.
     pub(crate) fn open(folder: &Path, memory: &Memory, families: &[Family]) -> Result<Self, OpenError> {
         std::fs::create_dir_all(folder).map_err(|error| io_open_error(folder, &error))?;
         let cache = Cache::new_lru_cache(memory.cache);
         let of = |family: &Family| ColumnFamilyDescriptor::new(family.name, family_options(family, Some(&cache)));
-        let descriptors = families.iter().map(of);
+        let is_implicit = families.iter().all(|family| family.name != IMPLICIT_FAMILY.name);
+        let descriptors = families.iter().chain(is_implicit.then_some(&IMPLICIT_FAMILY)).map(of);
         let db = DB::open_cf_descriptors(&database_options(memory), folder, descriptors);
         let db = db.map_err(|error| rocks_open_error(folder, &error))?;
         let families = families.iter().map(|family| family.name).collect();

@@ -25,7 +25,7 @@ const ACKNOWLEDGED: Durability =
     if cfg!(feature = "unsynced-queue-for-tests") { Durability::Logged } else { Durability::SyncedAtOnce };
 
 /// Buffers that share the memory for unflushed records: while one is written to a table file, others go on.
-const WRITE_BUFFERS: usize = 4;
+pub(super) const WRITE_BUFFERS: usize = 4;
 
 /// Log files are deleted when their records are in table files; beyond this size that is forced. It bounds the time of a
 /// start, which reads the log.

@@ -7,6 +7,7 @@ use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
 use luminate_queue::QueueAdmin as _;
 
 use super::super::layout::RECORDS;
+use super::super::log::WRITE_BUFFERS;
 use super::*;
 
 /// Bytes of the marker in any file of the folder.
@@ -83,6 +84,19 @@ async fn a_drained_queue_gives_its_space_back_when_it_is_quiet() {
     };
     tokio::time::timeout(Duration::from_secs(20), is_small()).await.expect("the space comes back");
     assert_eq!(publish_one(&queue, "next").await.unwrap().offset, Offset(5));
+}
+
+/// RocksDB sets room aside for a log by the largest write buffer, also by one that nothing is written to.
+#[tokio::test]
+async fn a_fresh_log_sets_aside_no_more_than_a_write_buffer_takes() {
+    let folder = TempDir::new().unwrap();
+    let config = EmbeddedQueueConfig { write_buffer: ByteSize::mib(8), ..small() };
+    let queue = open(folder.path(), &config);
+    publish_one(&queue, "small").await.unwrap();
+    let write_buffer = config.write_buffer.get() / WRITE_BUFFERS as u64;
+    let set_aside = queue.stats().disk_bytes;
+    // By a tenth more than the buffer, and the few files that every database has.
+    assert!(set_aside < 2 * write_buffer, "{set_aside} bytes for a record of 5");
 }
 
 /// Under load nobody tidies: flushes and compactions must do.
