@@ -1,0 +1,170 @@
+//! One server.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use clickhouse::query::BytesCursor;
+use clickhouse::{Client, Compression};
+use luminate_storage::Permit;
+use serde::de::DeserializeOwned;
+
+use super::address::Address;
+use super::error::ClientError;
+use super::statement::Statement;
+
+/// Rows that [`Host::rows`] reads: small answers of our own statements.
+const MAX_SMALL_ANSWER: usize = 64 << 20;
+/// A host that failed is left aside for this long, as long as there are others.
+const ASIDE: Duration = Duration::from_secs(5);
+
+/// One server, spoken to over HTTP. Cheap to clone; clones share connections and state.
+#[derive(Clone)]
+pub struct Host {
+    address: Arc<str>,
+    client: Client,
+    state: Arc<HostState>,
+}
+
+#[derive(Default)]
+struct HostState {
+    /// Time since boot, ms, until when other hosts are preferred.
+    aside_until: AtomicU64,
+    /// Why it could not be spoken to the last time; `None` where it could.
+    fault: Mutex<Option<String>>,
+}
+
+impl Host {
+    pub(super) fn new(address: &Address, client: Client) -> Self {
+        let url = address.to_string();
+        let client = client.with_url(&url).with_compression(Compression::Lz4);
+        Self { address: url.into(), client, state: Arc::default() }
+    }
+
+    /// The URL of its HTTP interface.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Why it could not be spoken to the last time.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        self.state.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether others should be tried first.
+    pub(super) fn is_aside(&self) -> bool {
+        self.state.aside_until.load(Ordering::Relaxed) > now_ms()
+    }
+
+    /// Executes a statement that has no result.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn execute(&self, statement: Statement) -> Result<(), ClientError> {
+        let result = self.prepare(statement).execute().await;
+        self.note(result.map_err(|error| ClientError::of(&self.address, error)))
+    }
+
+    /// Executes a query and hands its result on in `format` (`Native`, `RowBinary`, ...) as it comes. Waits for the first bytes,
+    /// so that an error before them is told here.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn fetch(&self, statement: Statement, format: &str) -> Result<Answer, ClientError> {
+        let fetched = async {
+            let mut cursor = self.prepare(statement).fetch_bytes(format)?;
+            let first = cursor.next().await?;
+            Ok(Answer { host: self.clone(), cursor, first })
+        };
+        self.note(fetched.await.map_err(|error| ClientError::of(&self.address, error)))
+    }
+
+    /// The rows of a small result, each read from the list of its columns' values: `T` is a tuple, or a `Vec` of one type.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn rows<T: DeserializeOwned>(&self, statement: Statement) -> Result<Vec<T>, ClientError> {
+        let statement = statement.setting("output_format_json_quote_64bit_integers", 0);
+        let mut answer = self.fetch(statement, "JSONCompactEachRow").await?;
+        let mut text = Vec::new();
+        while let Some(bytes) = answer.next().await? {
+            text.extend_from_slice(&bytes);
+            if text.len() > MAX_SMALL_ANSWER {
+                return Err(self.bad_answer(format!("more than {MAX_SMALL_ANSWER} bytes")));
+            }
+        }
+        let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| serde_json::from_slice(line).map_err(|error| self.bad_answer(error.to_string()))).collect()
+    }
+
+    /// The only row of a small result.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn row<T: DeserializeOwned>(&self, statement: Statement) -> Result<T, ClientError> {
+        let mut rows = self.rows(statement).await?;
+        match (rows.pop(), rows.is_empty()) {
+            (Some(row), true) => Ok(row),
+            _ => Err(self.bad_answer("expected one row".to_owned())),
+        }
+    }
+
+    /// Notes what a statement showed of the host.
+    pub(super) fn note<T>(&self, result: Result<T, ClientError>) -> Result<T, ClientError> {
+        let fault = result.as_ref().err().filter(|error| error.is_of_the_host()).map(ToString::to_string);
+        let aside = if fault.is_some() { now_ms() + ASIDE.as_millis() as u64 } else { 0 };
+        self.state.aside_until.store(aside, Ordering::Relaxed);
+        *self.state.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+        result
+    }
+
+    fn prepare(&self, statement: Statement) -> clickhouse::query::Query {
+        let mut query = self.client.query_raw(&statement.sql);
+        for (name, value) in statement.parameters {
+            query = query.with_setting(format!("param_{name}"), value);
+        }
+        for (name, value) in statement.settings {
+            query = query.with_setting(name, value);
+        }
+        query
+    }
+
+    fn bad_answer(&self, fault: String) -> ClientError {
+        ClientError::Answer { host: self.address.to_string(), fault }
+    }
+}
+
+/// A result as it comes. Dropped before its end, it closes the connection, and with `cancel_http_readonly_queries_on_client_close`
+/// the server stops.
+pub struct Answer {
+    host: Host,
+    cursor: BytesCursor,
+    first: Option<Bytes>,
+}
+
+impl Answer {
+    /// The next bytes; `None` at the end.
+    ///
+    /// # Errors
+    /// [`ClientError`], also where the server failed in the middle of the result.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        if let Some(first) = self.first.take() {
+            return Ok(Some(first));
+        }
+        let next = self.cursor.next().await;
+        self.host.note(next.map_err(|error| ClientError::of(&self.host.address, error)))
+    }
+
+    /// The server that answers.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+}
+
+fn now_ms() -> u64 {
+    Permit::now().as_millis() as u64
+}

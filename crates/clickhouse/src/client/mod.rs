@@ -1,0 +1,23 @@
+//! Statements to servers, over HTTP.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`address`] | [`Address`]: what a server's address may look like |
+//! | `tls` | connections, with TLS where an address wants it |
+//! | [`statement`] | [`Statement`]: SQL, parameters, settings |
+//! | [`host`] | [`Host`]: one server; [`Answer`]: a result as it comes |
+//! | [`hosts`] | [`Hosts`]: servers of which any will do |
+//! | [`error`] | [`ClientError`] |
+
+pub mod address;
+pub mod error;
+pub mod host;
+pub mod hosts;
+pub mod statement;
+mod tls;
+
+pub use address::Address;
+pub use error::{ClientError, codes};
+pub use host::{Answer, Host};
+pub use hosts::Hosts;
+pub use statement::Statement;

@@ -1,0 +1,113 @@
+//! Answering queries.
+//!
+//! Everything is computed in the server, and only results travel. What an aggregate means is said by the in-memory oracle
+//! ([`luminate_storage::memory`]); every function of it is pushed down. Sums of doubles depend on their order, which is the
+//! server's: `sum`, `avg` and `stddev` may differ from another store's in the last digits. So may a percentile that lies
+//! between two ranks, because the server rounds the distance between them once more.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `table` | the only place that knows how the table of samples is shaped |
+//! | `query` | [`query::TenantQuery`]: SQL over one tenant's samples, with everything a user sent as parameters |
+//! | `conditions` | time, retention and filters as conditions |
+//! | `function` | aggregate functions in the server's words |
+//! | `aggregate` | groups, steps, order and limit |
+//! | `catalogue` | metrics, keys and values |
+//! | `scan` | samples |
+//! | `chunks` | rows of a scan as chunks of columns |
+//! | `row_binary` | the format of results |
+//! | `run` | execution within the limits of a query |
+//! | `faults` | the server's errors as those of a query |
+
+mod aggregate;
+mod catalogue;
+mod chunks;
+mod conditions;
+mod faults;
+mod function;
+mod query;
+mod row_binary;
+mod run;
+mod scan;
+mod table;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use luminate_model::Receipt;
+use luminate_storage::{
+    AggregateAnswer, AggregateRequest, CataloguePage, CatalogueRequest, ChunkConsumer, QueryContext, ReachError,
+    SampleSource, ScanRequest, StorageError, Watermarks,
+};
+
+use self::table::Table;
+use crate::client::Hosts;
+
+/// Answers queries from ClickHouse. How far each source is stored, the queue knows.
+pub struct ClickHouseSource {
+    hosts: Hosts,
+    table: Table,
+    watermarks: Arc<dyn Watermarks>,
+}
+
+impl ClickHouseSource {
+    /// Queries go to `hosts`, as their user, and read the samples of `database` (a plain name).
+    #[must_use]
+    pub fn new(hosts: Hosts, database: &str, watermarks: Arc<dyn Watermarks>) -> Self {
+        Self { hosts, table: Table::in_database(database), watermarks }
+    }
+}
+
+#[async_trait]
+impl SampleSource for ClickHouseSource {
+    async fn scan(
+        &self,
+        request: &ScanRequest,
+        context: &QueryContext,
+        consumer: Arc<dyn ChunkConsumer>,
+    ) -> Result<(), StorageError> {
+        scan::scan(&self.hosts, &self.table, request, context, consumer.as_ref()).await
+    }
+
+    async fn aggregate(
+        &self,
+        request: &AggregateRequest,
+        context: &QueryContext,
+    ) -> Result<Option<AggregateAnswer>, StorageError> {
+        aggregate::aggregate(&self.hosts, &self.table, request, context).await.map(Some)
+    }
+
+    async fn metrics(&self, request: &CatalogueRequest, context: &QueryContext) -> Result<CataloguePage, StorageError> {
+        let request = CatalogueRequest { metric: None, ..request.clone() };
+        catalogue::page(&self.hosts, catalogue::metrics(&self.table, &request), &request, context).await
+    }
+
+    async fn dimension_keys(
+        &self,
+        request: &CatalogueRequest,
+        context: &QueryContext,
+    ) -> Result<CataloguePage, StorageError> {
+        catalogue::page(&self.hosts, catalogue::keys(&self.table, request), request, context).await
+    }
+
+    async fn dimension_values(
+        &self,
+        key: &str,
+        request: &CatalogueRequest,
+        context: &QueryContext,
+    ) -> Result<CataloguePage, StorageError> {
+        catalogue::page(&self.hosts, catalogue::values(&self.table, key, request), request, context).await
+    }
+
+    async fn watermark(&self) -> Result<Receipt, StorageError> {
+        self.watermarks.watermark().await
+    }
+
+    async fn reach(&self, receipt: &Receipt) -> Result<(), ReachError> {
+        self.watermarks.reach(receipt).await
+    }
+
+    fn readable(&self) -> Result<(), String> {
+        self.hosts.reachable()
+    }
+}
