@@ -1,10 +1,12 @@
 //! The value of a gateway's record: `SampleColumns` of `avro/SampleColumns.v1.avsc`, single-object encoded.
 
-use luminate_model::columns::ColumnParts;
-use luminate_model::{SampleColumns, StringTable};
+use luminate_model::columns::{ColumnParts, SampleRow};
+use luminate_model::validation::{SampleLimits, has_control_characters};
+use luminate_model::{SampleColumns, SampleColumnsBuilder, StringTable};
 
 use crate::avro::{Reader, write_array, write_block_end, write_block_start, write_long, write_string};
 use crate::error::DecodeError;
+use crate::judged::{JudgedSamples, Rejects};
 use crate::single_object::{self, HEADER_BYTES};
 
 /// CRC-64-AVRO of the parsing canonical form of [`SAMPLE_COLUMNS_V1`](crate::SAMPLE_COLUMNS_V1).
@@ -60,8 +62,12 @@ pub fn decode(value: &[u8]) -> Result<SampleColumns, DecodeError> {
     }
 }
 
-fn decode_v1(datum: &[u8]) -> Result<SampleColumns, DecodeError> {
-    let mut reader = Reader::new(datum, HEADER_BYTES);
+/// Reads the datum of a record, as [`decode`] does what stands behind the header.
+///
+/// # Errors
+/// [`DecodeError`]; the record belongs to the dead letters.
+pub fn decode_v1(datum: &[u8]) -> Result<SampleColumns, DecodeError> {
+    let mut reader = Reader::new(datum);
     let mut parts = ColumnParts::default();
     read_metrics(&mut reader, &mut parts)?;
     parts.keys = read_strings(&mut reader)?;
@@ -74,6 +80,44 @@ fn decode_v1(datum: &[u8]) -> Result<SampleColumns, DecodeError> {
     parts.dimension_values = reader.indexes()?;
     reader.finish()?;
     Ok(SampleColumns::try_from_parts(parts)?)
+}
+
+/// Judges each of a direct producer's samples by [`SampleLimits::DIRECT`] at the record's append time (ms since 1970). What
+/// gateways wrote is judged already.
+#[must_use]
+pub fn judge(columns: SampleColumns, append_time: i64) -> JudgedSamples {
+    if all_are_valid(columns.parts(), append_time) {
+        return JudgedSamples::all_valid(columns);
+    }
+    let mut samples = SampleColumnsBuilder::new();
+    let mut rejects = Rejects::new();
+    let mut dimensions = Vec::new();
+    for (index, row) in columns.rows().enumerate() {
+        dimensions.clear();
+        dimensions.extend(row.dimensions());
+        match SampleLimits::DIRECT.check(row.metric(), row.timestamp, row.value, &mut dimensions, append_time, 0) {
+            Ok(()) => samples.push(row.metric(), row.retention_days(), row.timestamp, row.value, &dimensions),
+            Err(reject) => rejects.push(index as u32, reject, row),
+        }
+    }
+    JudgedSamples { samples: samples.finish(), rejected: rejects.finish(value_of) }
+}
+
+/// What is seen from the dictionaries and the timestamps; checked columns keep the other limits.
+fn all_are_valid(parts: &ColumnParts, append_time: i64) -> bool {
+    let newest = append_time.saturating_add(SampleLimits::DIRECT.future_ms.unwrap_or(i64::MAX));
+    let has_text_only = |table: &StringTable| !table.iter().any(has_control_characters);
+    has_text_only(&parts.metrics) && has_text_only(&parts.keys) && parts.timestamps.iter().all(|time| *time <= newest)
+}
+
+/// The value of a record that holds these samples.
+fn value_of(rows: &[SampleRow<'_>]) -> Vec<u8> {
+    let mut samples = SampleColumnsBuilder::new();
+    for row in rows {
+        let dimensions: Vec<_> = row.dimensions().collect();
+        samples.push(row.metric(), row.retention_days(), row.timestamp, row.value, &dimensions);
+    }
+    encode(&samples.finish())
 }
 
 /// A guess that is seldom too small: growing would copy what is written already.

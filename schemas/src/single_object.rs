@@ -18,10 +18,10 @@ pub const fn header(fingerprint: u64) -> [u8; HEADER_BYTES] {
 /// The fingerprint of the writer's schema, and the value behind it.
 ///
 /// # Errors
-/// [`DecodeError::NotSingleObject`] where the marker or the fingerprint is not there.
+/// [`DecodeError::NoSchema`] where the marker or the fingerprint is not there.
 pub fn split(bytes: &[u8]) -> Result<(u64, &[u8]), DecodeError> {
-    let rest = bytes.strip_prefix(&MARKER).ok_or(DecodeError::NotSingleObject)?;
-    let (fingerprint, value) = rest.split_first_chunk::<8>().ok_or(DecodeError::NotSingleObject)?;
+    let rest = bytes.strip_prefix(&MARKER).ok_or(DecodeError::NoSchema)?;
+    let (fingerprint, value) = rest.split_first_chunk::<8>().ok_or(DecodeError::NoSchema)?;
     Ok((u64::from_le_bytes(*fingerprint), value))
 }
 
@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn anything_else_is_no_single_object() {
         for bad in [&b""[..], b"\xc3", b"\xc3\x02aaaaaaaa", b"\xc3\x01aaaaaaa", b"\x00\x00\x00\x00\x01aaaaaaaa"] {
-            assert_eq!(split(bad), Err(DecodeError::NotSingleObject), "{bad:?}");
+            assert_eq!(split(bad), Err(DecodeError::NoSchema), "{bad:?}");
         }
     }
 }

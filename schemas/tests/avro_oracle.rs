@@ -86,6 +86,11 @@ fn another_schema_is_unknown_and_another_form_malformed() {
     let unknown = DecodeError::SchemaUnknown { fingerprint: FINGERPRINT_V1 ^ 1 };
     assert_eq!(decode(&value), Err(unknown.clone()));
     assert_eq!(unknown.code().code(), "record_schema_unknown");
+    assert_eq!(
+        unknown.to_string(),
+        "the value was written with the schema of fingerprint 31af8e15c61cc90a, which is not known here; known are \
+         SampleColumns.v1 (31af8e15c61cc90b) and SampleRows.v1 (20b0137195a0d099)"
+    );
     assert_eq!(decode(b"{}").map_err(|error| error.code().code()), Err("record_malformed"));
 }
 

@@ -4,7 +4,7 @@ use luminate_model::{Offset, Source};
 use luminate_queue::{ConsumedRecord, DeadLetter};
 use luminate_storage::{Batch, BatchRecord, IdempotencyEntry};
 
-use crate::dead_letter::dead_letter;
+use crate::dead_letter::{dead_letter, dead_letter_of_samples};
 use crate::idempotency::oldest_in_window;
 use crate::judge::Verdict;
 
@@ -81,7 +81,11 @@ impl OpenBatch {
         range.next = record.offset.next();
         range.newest_append_time = record.append_time;
         match verdict {
-            Verdict::Store { tenant, samples, idempotency } => {
+            Verdict::Store { tenant, samples, rejected, idempotency } => {
+                for rejected in rejected {
+                    let max_bytes = self.limits.dead_letter_bytes;
+                    self.keep(dead_letter_of_samples(self.source, record, rejected, tenant.clone(), max_bytes));
+                }
                 self.samples += samples.len();
                 self.bytes += samples.memory_bytes();
                 self.idempotency.extend(idempotency);
@@ -89,11 +93,14 @@ impl OpenBatch {
             }
             Verdict::Repeat { samples } => self.repeated += samples,
             Verdict::Reject { reject, tenant } => {
-                let letter = dead_letter(self.source, record, reject, tenant, self.limits.dead_letter_bytes);
-                self.bytes += letter.bytes.len();
-                self.dead_letters.push(letter);
+                self.keep(dead_letter(self.source, record, reject, tenant, self.limits.dead_letter_bytes));
             }
         }
+    }
+
+    fn keep(&mut self, letter: DeadLetter) {
+        self.bytes += letter.bytes.len();
+        self.dead_letters.push(letter);
     }
 
     /// Whether no record was taken.
@@ -135,6 +142,7 @@ impl OpenBatch {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use luminate_model::{Incarnation, Reject, RejectCode};
+    use luminate_schemas::RejectedSamples;
     use proptest::prelude::*;
 
     use super::*;
@@ -145,7 +153,7 @@ mod tests {
 
     fn store(samples: usize) -> Verdict {
         let values: Vec<i64> = (0..samples as i64).collect();
-        Verdict::Store { tenant: tenant("a"), samples: columns(&values), idempotency: None }
+        Verdict::Store { tenant: tenant("a"), samples: columns(&values), rejected: Vec::new(), idempotency: None }
     }
 
     fn reject() -> Verdict {
@@ -163,6 +171,18 @@ mod tests {
         assert_eq!((closed.batch.first, closed.batch.next), (Offset(7), Offset(9)));
         assert_eq!((closed.batch.records.len(), closed.repeated, closed.dead_letters.len()), (0, 5, 1));
         assert!(batch.is_empty() && batch.close().is_none());
+    }
+
+    #[test]
+    fn a_sample_that_is_rejected_is_a_dead_letter_beside_the_others() {
+        let mut batch = OpenBatch::new(SOURCE, LIMITS);
+        let reject = Reject::new(RejectCode::ValueNotFinite, "bad");
+        let rejected = vec![RejectedSamples { index: 2, samples: 1, reject, value: b"bad".to_vec() }];
+        let verdict = Verdict::Store { tenant: tenant("a"), samples: columns(&[1, 2]), rejected, idempotency: None };
+        batch.add(&consumed(7, "a/0", "bytes"), verdict);
+        let closed = batch.close().unwrap();
+        assert_eq!((closed.batch.samples(), closed.dead_letters.len()), (2, 1));
+        assert_eq!(closed.dead_letters[0].id.index, Some(2));
     }
 
     #[test]

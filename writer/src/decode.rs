@@ -1,17 +1,34 @@
 //! From a record's bytes to a tenant's samples.
 
-use luminate_model::{Reject, RejectCode, SampleColumns, TenantId};
+use std::sync::Arc;
+
+use luminate_model::{Reject, RejectCode, TenantId};
 use luminate_queue::{ConsumedRecord, IdempotencyHeaders, RecordKey};
+use luminate_schemas::{
+    DecodeError, JudgedSamples, PublishedSchema, WrittenWith, framing, sample_columns, sample_rows,
+};
+
+use crate::schema_registry::RegisteredSchemas;
 
 /// A record that can be used.
 #[derive(Debug)]
 pub struct DecodedRecord {
-    /// The owner of the samples, from the record's key.
+    /// The owner of the samples.
     pub tenant: TenantId,
-    /// The samples.
-    pub samples: SampleColumns,
+    /// The samples, and those of a direct producer's that are not valid.
+    pub judged: JudgedSamples,
     /// What a repeat of its write request is recognised by, where the client wanted that.
     pub idempotency: Option<IdempotencyHeaders>,
+}
+
+/// A record that was not decoded.
+#[derive(Debug)]
+pub enum NotDecoded {
+    /// It cannot be used.
+    Reject(Undecodable),
+    /// It may be of use, once it is known what the schema registry keeps under this number:
+    /// [`RegisteredSchemas::learn`], then decode it again.
+    NeedsSchema(u32),
 }
 
 /// A record that cannot be used.
@@ -19,66 +36,74 @@ pub struct DecodedRecord {
 pub struct Undecodable {
     /// Why.
     pub reject: Reject,
-    /// The owner, where the key tells.
+    /// The owner, where topic or key tell.
     pub tenant: Option<TenantId>,
 }
 
-/// Decodes a gateway's record.
-///
-/// # Errors
-/// [`Undecodable`] where the key, the headers or the value are not what a gateway writes.
-pub fn decode(record: &ConsumedRecord) -> Result<DecodedRecord, Undecodable> {
-    let Some(RecordKey { tenant, .. }) = RecordKey::parse(&record.key) else {
-        let detail = "the record's key does not name a tenant and a shard";
-        return Err(Undecodable { reject: Reject::new(RejectCode::RecordKeyInvalid, detail), tenant: None });
-    };
-    let idempotency = match IdempotencyHeaders::read(&record.headers) {
-        Ok(idempotency) => idempotency,
-        Err(error) => {
+/// Decodes the records of one partition. What becomes of a record depends on its topic, its bytes, its append time and the
+/// registered schemas alone, so that a replay decides as the first run did.
+pub struct RecordDecoder {
+    /// The tenant whose topic it is; on the gateways' topic each record's key names the tenant.
+    owner: Option<TenantId>,
+    schemas: Arc<RegisteredSchemas>,
+}
+
+impl RecordDecoder {
+    /// A decoder of a topic that belongs to `owner`, or to the gateways.
+    #[must_use]
+    pub fn new(owner: Option<TenantId>, schemas: Arc<RegisteredSchemas>) -> Self {
+        Self { owner, schemas }
+    }
+
+    /// Decodes a record.
+    ///
+    /// # Errors
+    /// [`NotDecoded`]
+    pub fn decode(&self, record: &ConsumedRecord) -> Result<DecodedRecord, NotDecoded> {
+        let Some(owner) = &self.owner else { return self.decode_of_gateway(record) };
+        // Key and headers are the producer's own affair.
+        let judged = self.read(record, owner, true)?;
+        Ok(DecodedRecord { tenant: owner.clone(), judged, idempotency: None })
+    }
+
+    fn decode_of_gateway(&self, record: &ConsumedRecord) -> Result<DecodedRecord, NotDecoded> {
+        let Some(RecordKey { tenant, .. }) = RecordKey::parse(&record.key) else {
+            let detail = "the record's key does not name a tenant and a shard";
+            let reject = Reject::new(RejectCode::RecordKeyInvalid, detail);
+            return Err(NotDecoded::Reject(Undecodable { reject, tenant: None }));
+        };
+        let idempotency = IdempotencyHeaders::read(&record.headers).map_err(|error| {
             let reject = Reject::new(RejectCode::IdempotencyHeadersInvalid, error.to_string());
-            return Err(Undecodable { reject, tenant: Some(tenant) });
-        }
-    };
-    match luminate_schemas::decode(&record.value) {
-        Ok(samples) => Ok(DecodedRecord { tenant, samples, idempotency }),
-        Err(error) => Err(Undecodable { reject: error.to_reject(), tenant: Some(tenant) }),
+            NotDecoded::Reject(Undecodable { reject, tenant: Some(tenant.clone()) })
+        })?;
+        let judged = self.read(record, &tenant, false)?;
+        Ok(DecodedRecord { tenant, judged, idempotency })
+    }
+
+    /// Reads the value, in either form. Gateways have judged the samples of what they wrote.
+    fn read(&self, record: &ConsumedRecord, tenant: &TenantId, is_direct: bool) -> Result<JudgedSamples, NotDecoded> {
+        let reject = |error: DecodeError| {
+            NotDecoded::Reject(Undecodable { reject: error.to_reject(), tenant: Some(tenant.clone()) })
+        };
+        let (written_with, datum) = framing::split(&record.value).map_err(reject)?;
+        let schema = match written_with {
+            WrittenWith::Published(schema) => schema,
+            WrittenWith::Registered(id) => {
+                let lookup = self.schemas.get(id).ok_or(NotDecoded::NeedsSchema(id))?;
+                lookup.map_err(|why| reject(DecodeError::RegisteredSchemaUnusable { id, why }))?
+            }
+        };
+        let judged = match schema {
+            PublishedSchema::SampleColumnsV1 if is_direct => {
+                sample_columns::decode_v1(datum).map(|columns| sample_columns::judge(columns, record.append_time))
+            }
+            PublishedSchema::SampleColumnsV1 => sample_columns::decode_v1(datum).map(JudgedSamples::all_valid),
+            PublishedSchema::SampleRowsV1 => sample_rows::decode_v1(datum, tenant, record.append_time),
+        };
+        judged.map_err(reject)
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-    use crate::test_records::{columns, consumed};
-
-    #[test]
-    fn a_gateways_record_is_a_tenants_samples() {
-        let headers = IdempotencyHeaders { key: 1, body: 2, part: 0, parts: 1 };
-        let mut record = consumed(7, "acme/3", luminate_schemas::encode(&columns(&[1, 2])));
-        record.headers = headers.to_headers();
-        let decoded = decode(&record).unwrap();
-        assert_eq!((decoded.tenant.as_str(), decoded.samples), ("acme", columns(&[1, 2])));
-        assert_eq!(decoded.idempotency, Some(headers));
-    }
-
-    #[test]
-    fn what_no_gateway_writes_is_told_apart() {
-        let good = luminate_schemas::encode(&columns(&[1]));
-        let mut foreign_schema = good.clone();
-        foreign_schema[5] ^= 1;
-        let cases = [
-            ("", good.clone(), RejectCode::RecordKeyInvalid, None),
-            ("acme/3", b"no record".to_vec(), RejectCode::RecordMalformed, Some("acme")),
-            ("acme/3", foreign_schema, RejectCode::RecordSchemaUnknown, Some("acme")),
-        ];
-        for (key, value, code, tenant) in cases {
-            let refused = decode(&consumed(0, key, value)).unwrap_err();
-            assert_eq!((refused.reject.code, refused.tenant.as_ref().map(TenantId::as_str)), (code, tenant));
-        }
-        let mut record = consumed(0, "acme/3", good);
-        record.headers = vec![(luminate_queue::headers::IDEMPOTENCY_KEY.to_owned(), Bytes::from_static(b"short"))];
-        assert_eq!(decode(&record).unwrap_err().reject.code, RejectCode::IdempotencyHeadersInvalid);
-    }
-}
+#[path = "decode_tests.rs"]
+mod tests;

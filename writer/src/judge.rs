@@ -2,9 +2,10 @@
 
 use luminate_model::{Reject, RejectCode, SampleColumns, TenantId};
 use luminate_queue::ConsumedRecord;
+use luminate_schemas::{JudgedSamples, RejectedSamples};
 use luminate_storage::IdempotencyEntry;
 
-use crate::decode::{Undecodable, decode};
+use crate::decode::{DecodedRecord, NotDecoded, RecordDecoder, Undecodable};
 use crate::idempotency::{IdempotencyWindow, Recognition};
 
 /// What becomes of a record.
@@ -18,6 +19,8 @@ pub enum Verdict {
         tenant: TenantId,
         /// The samples.
         samples: SampleColumns,
+        /// Samples of the record that are not valid, and go to the dead letters. Only a direct producer's record has some.
+        rejected: Vec<RejectedSamples>,
         /// What its repeats are recognised by.
         idempotency: Option<IdempotencyEntry>,
     },
@@ -35,14 +38,30 @@ pub enum Verdict {
     },
 }
 
+/// The record cannot be judged before it is known what the schema registry keeps under this number. Nothing was noted of it:
+/// after [`RegisteredSchemas::learn`](crate::schema_registry::RegisteredSchemas::learn) it is judged again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NeedsSchema(pub u32);
+
 /// Judges a record: decodes it, and recognises repeats.
-pub fn judge(window: &mut IdempotencyWindow, record: &ConsumedRecord) -> Verdict {
-    let decoded = match decode(record) {
-        Ok(decoded) => decoded,
-        Err(Undecodable { reject, tenant }) => return Verdict::Reject { reject, tenant },
-    };
-    let (tenant, samples) = (decoded.tenant, decoded.samples);
-    let Some(headers) = decoded.idempotency else { return Verdict::Store { tenant, samples, idempotency: None } };
+///
+/// # Errors
+/// [`NeedsSchema`]
+pub fn judge(
+    window: &mut IdempotencyWindow,
+    decoder: &RecordDecoder,
+    record: &ConsumedRecord,
+) -> Result<Verdict, NeedsSchema> {
+    match decoder.decode(record) {
+        Ok(decoded) => Ok(judge_decoded(window, decoded, record)),
+        Err(NotDecoded::Reject(Undecodable { reject, tenant })) => Ok(Verdict::Reject { reject, tenant }),
+        Err(NotDecoded::NeedsSchema(id)) => Err(NeedsSchema(id)),
+    }
+}
+
+fn judge_decoded(window: &mut IdempotencyWindow, decoded: DecodedRecord, record: &ConsumedRecord) -> Verdict {
+    let DecodedRecord { tenant, judged: JudgedSamples { samples, rejected }, idempotency } = decoded;
+    let Some(headers) = idempotency else { return Verdict::Store { tenant, samples, rejected, idempotency: None } };
     let entry = IdempotencyEntry {
         tenant: tenant.clone(),
         key: headers.key,
@@ -52,7 +71,7 @@ pub fn judge(window: &mut IdempotencyWindow, record: &ConsumedRecord) -> Verdict
         offset: record.offset,
     };
     match window.recognise(&entry) {
-        Recognition::First => Verdict::Store { tenant, samples, idempotency: Some(entry) },
+        Recognition::First => Verdict::Store { tenant, samples, rejected, idempotency: Some(entry) },
         Recognition::Repeat => Verdict::Repeat { samples: samples.len() as u64 },
         Recognition::Conflict => {
             let detail = "the idempotency key was used within ten minutes with another body";
@@ -63,11 +82,20 @@ pub fn judge(window: &mut IdempotencyWindow, record: &ConsumedRecord) -> Verdict
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
+    use std::sync::Arc;
+
     use luminate_queue::IdempotencyHeaders;
 
     use super::*;
+    use crate::schema_registry::RegisteredSchemas;
     use crate::test_records::{columns, consumed};
+
+    fn judge(window: &mut IdempotencyWindow, record: &ConsumedRecord) -> Verdict {
+        let decoder = RecordDecoder::new(None, Arc::new(RegisteredSchemas::new(None)));
+        super::judge(window, &decoder, record).unwrap()
+    }
 
     fn keyed(offset: u64, body: u128) -> ConsumedRecord {
         let mut record = consumed(offset, "acme/0", luminate_schemas::encode(&columns(&[1, 2, 3])));

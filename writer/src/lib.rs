@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | resume | [`partition`](mod@partition) | the store says where to continue, and which keyed records it remembers |
 //! | poll | [`partition`](mod@partition) | records come from the queue |
-//! | decode | [`mod@decode`] | a record becomes a tenant's samples |
+//! | decode | [`mod@decode`], [`schema_registry`] | a record becomes a tenant's samples |
 //! | judge | [`judge`](mod@judge), [`idempotency`] | repeats are recognised |
 //! | batch | [`batch`] | records are gathered by samples, bytes and age |
 //! | dead letters | [`mod@dead_letter`] | what cannot be used is kept, before its offset is passed |
@@ -28,6 +28,7 @@ pub mod idempotency;
 pub mod judge;
 mod partition;
 pub mod progress;
+pub mod schema_registry;
 mod watch;
 pub mod writer;
 

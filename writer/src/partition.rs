@@ -13,16 +13,19 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::batch::{BatchLimits, ClosedBatch, OpenBatch};
 use crate::config::WriterConfig;
+use crate::decode::RecordDecoder;
 use crate::error::WriterError;
 use crate::idempotency::IdempotencyWindow;
-use crate::judge::judge;
+use crate::judge::{NeedsSchema, Verdict, judge};
 use crate::progress::Progress;
+use crate::schema_registry::RegisteredSchemas;
 
 /// What all partitions of a writer share.
 pub(crate) struct Pipeline {
     pub(crate) config: WriterConfig,
     pub(crate) sink: Arc<dyn SampleSink>,
     pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    pub(crate) schemas: Arc<RegisteredSchemas>,
     pub(crate) progress: Progress,
     pub(crate) metrics: Metrics,
 }
@@ -31,6 +34,7 @@ pub(crate) struct Pipeline {
 pub(crate) struct PartitionWriter {
     pipeline: Arc<Pipeline>,
     consumer: Box<dyn PartitionConsumer>,
+    decoder: RecordDecoder,
     /// Told when the process stops: what was read is stored first.
     stop: StopSignal,
     /// Told when the partition is taken away: what was read is dropped, its next owner reads it again.
@@ -56,7 +60,8 @@ impl PartitionWriter {
         revoked: watch::Receiver<bool>,
     ) -> Self {
         let retry_delay = pipeline.config.retry.first_delay.get();
-        Self { pipeline, consumer, stop, revoked, origin: None, retry_delay }
+        let decoder = RecordDecoder::new(consumer.owner().cloned(), Arc::clone(&pipeline.schemas));
+        Self { pipeline, consumer, decoder, stop, revoked, origin: None, retry_delay }
     }
 
     /// Runs until the process stops, the partition is taken away, or something is wrong that only an operator can mend.
@@ -90,7 +95,14 @@ impl PartitionWriter {
                         if batch.is_empty() {
                             opened_at = Instant::now();
                         }
-                        let verdict = judge(&mut window, &record);
+                        let verdict = match self.judge(&mut window, &record).await {
+                            Ok(verdict) => verdict,
+                            Err(error) => {
+                                // What came before does not wait for a registry that is away.
+                                self.settle(&mut batch, opened_at).await?;
+                                return Err(error);
+                            }
+                        };
                         batch.add(&record, verdict);
                         if batch.is_full() {
                             self.settle(&mut batch, opened_at).await?;
@@ -124,6 +136,17 @@ impl PartitionWriter {
         tracing::info!(%source, next = next.map(|next| next.0), keyed_records = window.len(), "partition begins");
         self.pipeline.progress.stored(source, next.unwrap_or_default());
         Ok(window)
+    }
+
+    /// Judges a record, for which the registry may have to be asked about its schema. While that is away this fails, and the
+    /// partition waits.
+    async fn judge(&mut self, window: &mut IdempotencyWindow, record: &ConsumedRecord) -> Result<Verdict, WriterError> {
+        loop {
+            match judge(window, &self.decoder, record) {
+                Ok(verdict) => return Ok(verdict),
+                Err(NeedsSchema(id)) => self.pipeline.schemas.learn(id).await?,
+            }
+        }
     }
 
     async fn next_event(&mut self, batch: &OpenBatch, opened_at: Instant) -> Result<Event, WriterError> {

@@ -108,6 +108,7 @@ impl Running {
         let lifecycle = Lifecycle::new(identity, LifecycleConfig::default(), metrics);
         let parts = WriterParts {
             consumer: Box::new(queue.consumer()),
+            schema_registry: None,
             dead_letters: Arc::new(queue.clone()),
             queue: Arc::new(queue.clone()),
             sink: sink.clone(),

@@ -14,6 +14,7 @@ use crate::assignments::Assignments;
 use crate::config::{InvalidWriterConfig, WriterConfig};
 use crate::partition::Pipeline;
 use crate::progress::Progress;
+use crate::schema_registry::{RegisteredSchemas, SchemaRegistry};
 use crate::watch::Watch;
 
 /// Tells the time, in ms since 1970.
@@ -23,6 +24,8 @@ pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 pub struct WriterParts {
     /// Where records come from.
     pub consumer: Box<dyn Consumer>,
+    /// Where the schemas are kept that records name by a number.
+    pub schema_registry: Option<Arc<dyn SchemaRegistry>>,
     /// Where those go that cannot be used.
     pub dead_letters: Arc<dyn DeadLetters>,
     /// What operators need of the queue.
@@ -51,12 +54,13 @@ pub struct Writer {
 /// [`InvalidWriterConfig`] names the key whose value makes no sense.
 pub fn build(config: WriterConfig, parts: WriterParts) -> Result<Writer, InvalidWriterConfig> {
     config.check()?;
-    let WriterParts { consumer, dead_letters, queue, sink, verifier, clock, lifecycle } = parts;
+    let WriterParts { consumer, schema_registry, dead_letters, queue, sink, verifier, clock, lifecycle } = parts;
     let progress = Progress::default();
     let pipeline = Arc::new(Pipeline {
         config,
         sink: Arc::clone(&sink),
         dead_letters: Arc::clone(&dead_letters),
+        schemas: Arc::new(RegisteredSchemas::new(schema_registry)),
         progress: progress.clone(),
         metrics: lifecycle.metrics().clone(),
     });

@@ -1,5 +1,5 @@
 //! What makes a sample valid. Decided once, by the gateway with its clock and configuration; the writer only judges what
-//! did not come through a gateway, by [`SampleLimits::RECORD`].
+//! did not come through a gateway, by [`SampleLimits::DIRECT`].
 
 use crate::reject::{Reject, RejectCode};
 use crate::time::{END_TIMESTAMP, MIN_TIMESTAMP, retention_floor};
@@ -32,6 +32,10 @@ impl SampleLimits {
         oldest_age_ms: None,
         future_ms: None,
     };
+
+    /// What a direct producer's sample is held against, at the time at which the queue appended its record: these limits are
+    /// fixed, so that a record that is read again is judged the same.
+    pub const DIRECT: Self = Self { future_ms: Some(60 * 60 * 1000), ..Self::RECORD };
 
     /// Judges a sample and brings its dimensions into canonical form: sorted by key, those with an empty value removed.
     ///
@@ -142,7 +146,9 @@ impl SampleLimits {
     }
 }
 
-fn has_control_characters(text: &str) -> bool {
+/// Whether a text holds characters that are not for showing; names and keys may not.
+#[must_use]
+pub fn has_control_characters(text: &str) -> bool {
     text.bytes().any(|byte| byte < 0x20 || byte == 0x7f)
 }
 

@@ -11,12 +11,18 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Reads `bytes`, which begin at byte `at` of what faults are counted in.
-    pub(crate) fn new(bytes: &'a [u8], at: usize) -> Self {
-        Self { rest: bytes, end: at + bytes.len() }
+    /// Reads `bytes`.
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes, end: bytes.len() }
     }
 
-    fn fault(&self, fault: &'static str) -> DecodeError {
+    /// What is not read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// A fault at the place that was reached.
+    pub(crate) fn fault(&self, fault: &'static str) -> DecodeError {
         DecodeError::Malformed { fault, at: self.end - self.rest.len() }
     }
 
@@ -76,6 +82,14 @@ impl<'a> Reader<'a> {
         } else {
             Err(self.fault("a negative index, or one of more than 31 bits"))
         }
+    }
+
+    /// A `double`.
+    #[inline]
+    pub(crate) fn double(&mut self) -> Result<f64, DecodeError> {
+        let (bytes, rest) = self.rest.split_first_chunk().ok_or_else(|| self.fault("a double cut short"))?;
+        self.rest = rest;
+        Ok(f64::from_le_bytes(*bytes))
     }
 
     /// A `string`.
@@ -153,11 +167,11 @@ mod tests {
         for number in numbers.chain([0, i64::MIN, i64::MAX]) {
             let mut bytes = Vec::new();
             write_long(&mut bytes, number);
-            let mut reader = Reader::new(&bytes, 0);
+            let mut reader = Reader::new(&bytes);
             assert_eq!(reader.long().unwrap(), number);
             reader.finish().unwrap();
             for cut in 0..bytes.len() {
-                assert!(Reader::new(&bytes[..cut], 0).long().is_err(), "{number} cut to {cut} bytes");
+                assert!(Reader::new(&bytes[..cut]).long().is_err(), "{number} cut to {cut} bytes");
             }
         }
     }
@@ -165,22 +179,22 @@ mod tests {
     #[test]
     fn faults_tell_their_place() {
         let fault = |fault, at| DecodeError::Malformed { fault, at };
-        assert_eq!(Reader::new(&[0xff; 20], 5).long(), Err(fault("a number of more than 64 bits", 5)));
-        assert_eq!(Reader::new(&[1], 0).index(), Err(fault("a negative index, or one of more than 31 bits", 1)));
-        assert_eq!(Reader::new(&[8, b'a'], 0).string(), Err(fault("a string longer than what is left", 1)));
-        assert_eq!(Reader::new(&[2, 0xff], 0).string(), Err(fault("a string that is not UTF-8", 1)));
-        assert_eq!(Reader::new(&[0], 10).finish(), Err(fault("bytes after the end", 10)));
+        assert_eq!(Reader::new(&[0xff; 20]).long(), Err(fault("a number of more than 64 bits", 0)));
+        assert_eq!(Reader::new(&[1]).index(), Err(fault("a negative index, or one of more than 31 bits", 1)));
+        assert_eq!(Reader::new(&[8, b'a']).string(), Err(fault("a string longer than what is left", 1)));
+        assert_eq!(Reader::new(&[2, 0xff]).string(), Err(fault("a string that is not UTF-8", 1)));
+        assert_eq!(Reader::new(&[0]).finish(), Err(fault("bytes after the end", 0)));
         let mut huge = Vec::new();
         write_long(&mut huge, i64::MAX);
-        assert_eq!(Reader::new(&huge, 0).indexes(), Err(fault("a block of more items than what is left can hold", 10)));
-        assert_eq!(Reader::new(&huge, 0).doubles(), Err(fault("a block of more items than what is left can hold", 10)));
+        assert_eq!(Reader::new(&huge).indexes(), Err(fault("a block of more items than what is left can hold", 10)));
+        assert_eq!(Reader::new(&huge).doubles(), Err(fault("a block of more items than what is left can hold", 10)));
     }
 
     #[test]
     fn arrays_may_come_in_several_blocks_with_or_without_sizes() {
         // Two items, then two items in a block of a stated size (2 bytes), then the end.
         let bytes = [4, 2, 4, 3, 4, 6, 8, 0];
-        assert_eq!(Reader::new(&bytes, 0).indexes().unwrap(), [1, 2, 3, 4]);
-        assert!(Reader::new(&[3, 200, 1, 6, 8, 0], 0).indexes().is_err());
+        assert_eq!(Reader::new(&bytes).indexes().unwrap(), [1, 2, 3, 4]);
+        assert!(Reader::new(&[3, 200, 1, 6, 8, 0]).indexes().is_err());
     }
 }

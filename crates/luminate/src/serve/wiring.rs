@@ -94,6 +94,8 @@ pub(super) fn routes(config: ServeConfig, parts: Parts, lifecycle: &Lifecycle) -
         WriterParts {
             verifier: Arc::clone(&verifier),
             consumer: Box::new(queue.consumer()),
+            // Only gateways write to the embedded queue.
+            schema_registry: None,
             dead_letters: Arc::new(queue.clone()),
             queue: Arc::new(queue.clone()),
             sink: store.clone(),
