@@ -23,7 +23,8 @@ export CXX := ccache g++
 endif
 endif
 
-.PHONY: help deps deps-test deps-bench deps-lint demo run dev build build-local test test-coverage chaos lint bench docs clean
+.PHONY: help deps deps-test deps-bench deps-lint demo run dev build build-local test test-coverage chaos lint bench docs clean \
+  clickhouse-local kafka-local
 
 help: ## Print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +62,14 @@ build-local: build ## Build and install the luminate binary into PREFIX/bin (def
 test: deps-test ## All tests: units, properties, conformance, and black-box tests of the real binary
 	$(CARGO) build --release --workspace --all-targets
 	$(CARGO) test --release --workspace
+
+clickhouse-local: ## ClickHouse on ports 8123 and 9000, in the foreground, data kept in the cache folder
+	@scripts/deps.sh engines
+	@scripts/local_engine.sh clickhouse $(CACHE_DIR)/local/clickhouse
+
+kafka-local: ## Apache Kafka on port 9092, in the foreground, data kept in the cache folder
+	@scripts/deps.sh engines
+	@scripts/local_engine.sh kafka $(CACHE_DIR)/local/kafka
 
 chaos: deps-test build ## Longer fault runs; SEED=n repeats one, ROUNDS=n sets how many
 	LUMINATE_CHAOS_ROUNDS="$${ROUNDS:-50}" LUMINATE_CHAOS_SEED="$${SEED:-}" \

@@ -1,12 +1,22 @@
 #!/usr/bin/env bash
-# Installs what building (and, asked for, benchmarks) need from Debian's packages, where root or sudo may; otherwise says
-# which packages are missing.
-#   scripts/deps.sh [build] [test] [bench]
+# Installs what building (and, asked for, tests, their engines alone, or benchmarks) need from Debian's packages, where root or
+# sudo may; otherwise says which packages are missing.
+#   scripts/deps.sh [build] [test] [engines] [bench]
 set -euo pipefail
 
 missing=()
 needs() { # COMMAND PACKAGE: the package is needed where the command is not there
   command -v "$1" >/dev/null 2>&1 || missing+=("$2")
+}
+
+test_engines() { # what tests/engines needs to run Kafka and ClickHouse
+  needs python3 python3
+  needs mvn maven
+  python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
+  # Maven brings a Java of its own choice where there is none; Kafka needs 17.
+  local java
+  java=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1)
+  [ "${java:-0}" -ge 17 ] || missing+=(openjdk-17-jre-headless)
 }
 
 if ! command -v cargo >/dev/null 2>&1; then
@@ -25,10 +35,14 @@ for what in "${@:-build}"; do
       needs python3 python3
       ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1 || missing+=(libclang-dev)
       ;;
-    test) needs strace strace ;;
+    test)
+      needs strace strace
+      test_engines
+      ;;
+    engines) test_engines ;;
     bench) needs victoria-metrics victoria-metrics ;;
     *)
-      echo "usage: scripts/deps.sh [build] [test] [bench]" >&2
+      echo "usage: scripts/deps.sh [build] [test] [engines] [bench]" >&2
       exit 2
       ;;
   esac

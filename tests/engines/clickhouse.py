@@ -6,7 +6,7 @@ The package is fetched once, checked against clickhouse_server/requirements.txt 
 
 As in a server: HTTP, TCP, compression, parameters, formats, deduplication tokens, limits, users, profiles, quotas and row
 policies of the configuration, Distributed tables, BACKUP to a file, TTL, skip indexes. Not there: CREATE USER (name
-users here), replicas (ReplicatedMergeTree stays read-only). SIGTERM ends it at once, as a crash would.
+users here), replicas (ReplicatedMergeTree stays read-only), the server's text log. SIGTERM ends it at once, as a crash would.
 
 harness/session.py says how the caller speaks with this program.
 """
@@ -62,7 +62,6 @@ def configuration(options, folder, own, all_ports):
   <listen_host>127.0.0.1</listen_host>
   <http_port>{http}</http_port>
   <tcp_port>{tcp}</tcp_port>
-  <logger><level>{options.log_level}</level><log>{folder}/clickhouse.log</log></logger>
   <users_config>{folder}/users.xml</users_config>
   <remote_servers><{CLUSTER}>{shards}</{CLUSTER}></remote_servers>
   {options.config}
@@ -108,7 +107,6 @@ def main():
     parser.add_argument("--config", default="", metavar="XML", help="more elements of config.xml")
     parser.add_argument("--users", default="", metavar="XML", help="more elements of users.xml's <users>")
     parser.add_argument("--profiles", default="", metavar="XML", help="more elements of users.xml's <profiles>")
-    parser.add_argument("--log-level", default="information")
     options = parser.parse_args()
 
     def engine(running):
@@ -122,11 +120,10 @@ def main():
             config.write_text(configuration(options, folder, own, all_ports))
             (folder / "users.xml").write_text(users(options))
             command = [sys.executable, str(SERVER / "local.py"), str(config), str(folder / "data")]
-            nodes.append(Node(number, folder, command, lambda port=own[0]: answers(port), environment(program),
-                              folder / "clickhouse.log"))
+            nodes.append(Node(number, folder, command, lambda port=own[0]: answers(port), environment(program)))
         running.start(nodes)
         urls = [f"http://127.0.0.1:{http}" for http, _ in all_ports]
-        ready = {"urls": urls, "native": [f"127.0.0.1:{tcp}" for _, tcp in all_ports]}
+        ready = {"urls": urls, "data": [str(node.folder / "data") for node in nodes]}
         running.serve(ready, f"ClickHouse answers at {', '.join(urls)}; data and logs are in {running.folder}; Ctrl-C stops it")
 
     session.run(options, engine)

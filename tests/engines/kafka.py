@@ -109,10 +109,11 @@ class Cluster:
         self.java = java()
         self.jars = jars()
 
-    def command(self, main, *arguments):
+    def command(self, *arguments):
+        """What runs a class of Kafka: its name comes first."""
         quick = ["-XX:TieredStopAtLevel=1"] if self.options.quick else []
         return [self.java, "-Xms64m", f"-Xmx{self.options.heap}m", "-XX:+UseSerialGC", "-XX:-UsePerfData", *quick,
-                f"-Dlog4j2.configurationFile={SERVER / 'log4j2.properties'}", "-cp", f"{self.jars}/*", main, *arguments]
+                f"-Dlog4j2.configurationFile={SERVER / 'log4j2.properties'}", "-cp", f"{self.jars}/*", *arguments]
 
     def nodes(self, listeners):
         """One node for each group of ports, its data folder formatted."""
@@ -199,7 +200,7 @@ def main():
         ready = {
             "brokers": brokers,
             "internal": [f"127.0.0.1:{nodes}" for _, nodes, _ in listeners],
-            "tool": cluster.command(""),
+            "tool": cluster.command(),
         }
         running.serve(ready, f"Kafka answers at {','.join(brokers)}; data and logs are in {running.folder}; Ctrl-C stops it")
 

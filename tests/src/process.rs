@@ -21,3 +21,19 @@ pub fn bytes_read(pid: u32) -> u64 {
 pub fn open_files(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).expect("the process runs").count()
 }
+
+/// The state of a process, as the kernel writes it in one letter; none where there is no such process.
+fn state(pid: u32) -> Option<char> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("State:"))?.trim().chars().next()
+}
+
+/// Whether there is such a process that has not ended; one that nobody has waited for has.
+pub fn is_running(pid: u32) -> bool {
+    !matches!(state(pid), None | Some('Z' | 'X'))
+}
+
+/// Whether the process was stopped by a signal.
+pub fn is_stopped(pid: u32) -> bool {
+    state(pid) == Some('T')
+}

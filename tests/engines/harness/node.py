@@ -20,13 +20,11 @@ def die_with_parent():
 class Node:
     """A process with a log, which is started, killed and started again on the same folder."""
 
-    def __init__(self, number, folder, command, answers, environment=None, log=None):
-        """`command` starts it; `answers()` says whether it does its work yet; `log` is the file that it logs to, where
-        that is not its output (`folder/output`)."""
+    def __init__(self, number, folder, command, answers, environment=None):
+        """`command` starts it; `answers()` says whether it does its work yet; its output goes to `folder/log`."""
         self.number = number
         self.folder = folder
-        self.output = folder / "output"
-        self.log = log or self.output
+        self.log = folder / "log"
         self._command = command
         self._answers = answers
         self._environment = {**os.environ, **(environment or {})}
@@ -40,8 +38,8 @@ class Node:
         """Starts the process and does not wait."""
         if self._process is not None:
             raise EngineError(f"node {self.number} runs already")
-        with open(self.output, "ab") as output:
-            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        with open(self.log, "ab") as log:
+            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                              env=self._environment, cwd=self.folder, preexec_fn=die_with_parent)
 
     def wait_until_it_answers(self, patience, check):
@@ -58,9 +56,8 @@ class Node:
             raise EngineError(f"node {self.number} ended with {self._process.returncode}:\n{self.last_words()}")
 
     def last_words(self):
-        """The end of its log and of its output."""
-        files = [file for file in {self.log, self.output} if file.exists()]
-        return "".join(file.read_text(errors="replace")[-3000:] for file in files)
+        """The end of its log."""
+        return self.log.read_text(errors="replace")[-3000:]
 
     def send(self, number):
         """Sends a signal to the process."""

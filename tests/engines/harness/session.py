@@ -82,7 +82,7 @@ class Session:
                 self._say({"error": f"{line.strip()}: {error}"})
 
     def _state(self):
-        return {**self._ready, "pids": [node.pid for node in self._nodes], "logs": [str(node.log) for node in self._nodes]}
+        return {**self._ready, "folder": str(self.folder), "pids": [node.pid for node in self._nodes], "logs": [str(node.log) for node in self._nodes]}
 
     def _obey(self, verb, number):
         node = self._nodes[int(number) - 1]

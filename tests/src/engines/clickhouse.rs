@@ -51,7 +51,13 @@ impl ClickHouse {
         ];
         let supervisor = Supervisor::start("clickhouse.py", &arguments);
         let urls = supervisor.texts("urls");
-        Self { urls, username: "default".to_owned(), password: String::new(), agent: agent(), supervisor: Some(supervisor) }
+        Self {
+            urls,
+            username: "default".to_owned(),
+            password: String::new(),
+            agent: agent(),
+            supervisor: Some(supervisor),
+        }
     }
 
     /// The one server of this test process: that of `LUMINATE_TEST_CLICKHOUSE` (`http://user:password@host:port`) where set,
@@ -65,7 +71,7 @@ impl ClickHouse {
     }
 
     /// A server that runs already, at `http://[user[:password]@]host:port`.
-    fn at(url: &str) -> Self {
+    pub(super) fn at(url: &str) -> Self {
         let rest = url.strip_prefix("http://").expect("LUMINATE_TEST_CLICKHOUSE is an http:// URL");
         let (credentials, host) = rest.trim_end_matches('/').rsplit_once('@').unwrap_or(("default", rest));
         let (username, password) = credentials.split_once(':').unwrap_or((credentials, ""));
@@ -113,8 +119,7 @@ impl ClickHouse {
     /// Runs a statement on a node; `Err` with what it says where it refuses, or where no answer comes.
     pub fn try_query_on(&self, node: usize, sql: &str) -> Result<String, String> {
         let request = self.agent.post(self.node_url(node));
-        let request =
-            request.header("X-ClickHouse-User", &self.username).header("X-ClickHouse-Key", &self.password);
+        let request = request.header("X-ClickHouse-User", &self.username).header("X-ClickHouse-Key", &self.password);
         let mut response = request.send(sql).map_err(|error| error.to_string())?;
         let text = response.body_mut().with_config().limit(1 << 30).read_to_string();
         let text = text.map_err(|error| error.to_string())?;
@@ -156,14 +161,26 @@ impl ClickHouse {
         self.supervisor().pid(node)
     }
 
-    /// The log of the first node, kept over its restarts.
+    /// What the first node prints at its start and where it ends by itself, kept over its restarts. This engine writes no
+    /// log of its queries: a test that waits for a moment watches [`data_path`](Self::data_path) or `system` tables.
     pub fn log_path(&self) -> PathBuf {
-        self.node_log_path(1)
+        self.supervisor().log(1)
     }
 
-    /// The log of a node, kept over its restarts.
-    pub fn node_log_path(&self, node: usize) -> PathBuf {
-        self.supervisor().log(node)
+    /// Where a node keeps its data.
+    pub fn data_path(&self, node: usize) -> PathBuf {
+        PathBuf::from(&self.supervisor().texts("data")[node - 1])
+    }
+
+    /// Ends the process that holds the nodes as a crash would: they must not outlive it. Their folder does.
+    #[cfg(test)]
+    pub(super) fn kill_supervisor(&self) {
+        self.supervisor().kill();
+    }
+
+    /// Where all nodes keep what they write; it goes when the engine ends.
+    pub fn folder(&self) -> PathBuf {
+        self.supervisor().folder()
     }
 
     fn supervisor(&self) -> &Supervisor {

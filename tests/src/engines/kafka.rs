@@ -1,7 +1,7 @@
 //! Apache Kafka for tests.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use super::supervisor::Supervisor;
@@ -115,18 +115,31 @@ impl Kafka {
     /// fails. A Java machine is started for it, which takes a second.
     pub fn tool(&self, class: &str, arguments: &[&str]) -> String {
         let brokers = self.supervisor().texts("internal").join(",");
-        let (ok, output) = self.run_tool(class, &[&["--bootstrap-server", &brokers], arguments].concat());
-        assert!(ok, "{class}: {output}");
-        output
+        let mut command = self.tool_command(class);
+        command.args(["--bootstrap-server", &brokers]).args(arguments).stdin(Stdio::null());
+        let output = command.output().expect("java runs");
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(output.status.success(), "{class}: {text}");
+        text
     }
 
-    /// Runs a command-line class of Kafka with these arguments alone; gives whether it went well, and what it printed.
-    pub fn run_tool(&self, class: &str, arguments: &[&str]) -> (bool, String) {
-        let mut words = self.supervisor().texts("tool");
-        words.push(class.to_owned());
-        let output = Command::new(&words[0]).args(&words[1..]).args(arguments).output().expect("java runs");
-        let text = [output.stdout, output.stderr].concat();
-        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+    /// The command that runs a command-line class of Kafka, without its arguments.
+    pub fn tool_command(&self, class: &str) -> Command {
+        let words = self.supervisor().texts("tool");
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).arg(class);
+        command
+    }
+
+    /// Ends the process that holds the nodes as a crash would: they must not outlive it. Their folder does.
+    #[cfg(test)]
+    pub(super) fn kill_supervisor(&self) {
+        self.supervisor().kill();
+    }
+
+    /// Where all nodes keep what they write; it goes when the engine ends.
+    pub fn folder(&self) -> PathBuf {
+        self.supervisor().folder()
     }
 
     fn supervisor(&self) -> &Supervisor {

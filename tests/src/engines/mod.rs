@@ -17,6 +17,13 @@ pub mod kafka;
 pub mod schema_registry;
 mod supervisor;
 
+#[cfg(test)]
+mod clickhouse_tests;
+#[cfg(test)]
+mod kafka_tests;
+#[cfg(test)]
+mod schema_registry_tests;
+
 pub use clickhouse::{ClickHouse, ClickHouseOptions};
 pub use kafka::{Kafka, KafkaOptions};
 pub use schema_registry::{Behaviour, SchemaRegistry};

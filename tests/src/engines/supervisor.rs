@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
@@ -63,9 +63,22 @@ impl Supervisor {
         PathBuf::from(&self.texts("logs")[node - 1])
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Conversation> {
+    /// Where the nodes keep what they write.
+    pub(super) fn folder(&self) -> PathBuf {
+        PathBuf::from(self.ready["folder"].as_str().expect("a text"))
+    }
+
+    /// Ends the script as a crash would.
+    #[cfg(test)]
+    pub(super) fn kill(&self) {
+        let child = &mut self.lock().child;
+        child.kill().expect("the script runs");
+        child.wait().expect("the script ends");
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Conversation> {
         // A test that panicked while it held the lock has failed already; the others go on.
-        self.conversation.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.conversation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
