@@ -136,6 +136,17 @@ impl QueryContext {
         self.shared.memory_peak.load(Ordering::Relaxed)
     }
 
+    /// What the query may use in all.
+    #[must_use]
+    pub fn limits(&self) -> QueryLimits {
+        QueryLimits {
+            timeout: self.shared.timeout,
+            memory_bytes: self.shared.memory_limit,
+            samples: self.shared.samples_limit,
+            workers: self.shared.workers,
+        }
+    }
+
     /// Most threads that a store may use for this query.
     #[must_use]
     pub fn workers(&self) -> usize {

@@ -41,7 +41,8 @@ pub use intent::{IntentSink, StoreTarget};
 pub use pattern::{InvalidPattern, Pattern};
 pub use permit::Permit;
 pub use request::{
-    AggregateFunction, AggregateRequest, CatalogueRequest, Direction, GroupOrder, ScanColumns, ScanRequest, Step,
+    AggregateFunction, AggregateRequest, CatalogueRequest, Direction, Earliest, GroupOrder, ScanColumns, ScanRequest,
+    Step,
 };
 pub use sink::{Erased, Resume, SampleSink, Stored};
 pub use source::{AggregateAnswer, AggregateGroup, CatalogueEntry, CataloguePage, ReachError, SampleSource};

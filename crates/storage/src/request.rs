@@ -17,10 +17,23 @@ pub struct ScanRequest {
     pub filters: Vec<DimensionFilter>,
     /// What the scan must yield beside runs.
     pub columns: ScanColumns,
+    /// How much of it is wanted by who scans; `None` for all.
+    pub earliest: Option<Earliest>,
     /// The time that retention is judged by, ms since 1970.
     pub as_of: i64,
     /// The tenant's retention as set today.
     pub retention: TenantRetention,
+}
+
+/// The part of a scan that is wanted: of the samples later than `after` (of all where that is `None`) the first `samples`
+/// by time, and all others that share the last one's timestamp. Samples at or before `after` are all wanted. A store that
+/// does not look may yield more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Earliest {
+    /// How many, at least 1.
+    pub samples: usize,
+    /// From where they count, ms since 1970.
+    pub after: Option<i64>,
 }
 
 /// What a scan must yield beside runs; what is not asked for is not read.
@@ -48,6 +61,7 @@ impl ScanRequest {
             time: TimeRange::ALL,
             filters: Vec::new(),
             columns: ScanColumns::default(),
+            earliest: None,
             as_of,
             retention: TenantRetention::default(),
         }
@@ -70,7 +84,7 @@ impl ScanRequest {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct AggregateRequest {
-    /// The samples to summarise; its `columns` say nothing here.
+    /// The samples to summarise; its `columns` and `earliest` say nothing here.
     pub scan: ScanRequest,
     /// What to compute.
     pub function: AggregateFunction,

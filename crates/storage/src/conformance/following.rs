@@ -1,4 +1,5 @@
-//! How far a store has come, and waiting for it.
+//! How far a store has come, and waiting for it: asked of stores that know it by themselves, where the queue does not
+//! ([`Watermarks`](crate::Watermarks)).
 
 use luminate_model::{Incarnation, Offset, Receipt, Source};
 

@@ -5,12 +5,20 @@
 //! luminate_storage::store_conformance!(MyFactory::new());
 //! ```
 //!
+//! A store that leaves it to the queue to know how far each source is stored ([`IntentSink`](crate::IntentSink)) is asked
+//! everything but [`resuming`] and [`following`]:
+//!
+//! ```ignore
+//! luminate_storage::store_conformance!(next_offset_in_queue: MyFactory::new());
+//! ```
+//!
 //! Whether aggregates and raw samples are right is asked by `luminate_query::conformance`, over the same [`generate`]d
 //! histories.
 //!
 //! | module | asks |
 //! |---|---|
-//! | [`writing`] | batches are stored once, in order, and found again; so is what the writer leaves with them |
+//! | [`writing`] | batches are stored once, and found again |
+//! | [`resuming`] | they are stored in order; what the writer needs to go on is found again |
 //! | [`erasing`] | what is erased is gone, and replays do not bring it back |
 //! | [`reading`] | filters, time, retention, tenants, columns, limits |
 //! | [`catalogue`] | metrics, keys and values with their counts |
@@ -34,6 +42,7 @@ pub mod following;
 pub mod generate;
 pub mod history;
 pub mod reading;
+pub mod resuming;
 pub mod writing;
 
 use std::sync::Arc;
@@ -79,15 +88,25 @@ pub trait StoreFactory: Send {
 #[macro_export]
 macro_rules! store_conformance {
     ($factory:expr) => {
+        $crate::store_conformance!(next_offset_in_queue: $factory);
+        $crate::store_conformance!(@tests $factory;
+            resuming::what_does_not_continue_is_refused,
+            resuming::a_first_batch_may_start_anywhere,
+            resuming::sources_go_on_by_themselves,
+            resuming::a_batch_without_samples_moves_on,
+            resuming::the_next_offset_survives_repeats_and_crashes,
+            resuming::idempotency_entries_are_found_again_until_forgotten,
+            resuming::an_erasure_leaves_the_next_offset,
+            following::the_watermark_follows_the_batches,
+            following::a_receipt_is_reached_when_its_batch_is_stored,
+            following::a_receipt_of_another_queue_is_never_reached,
+        );
+    };
+    (next_offset_in_queue: $factory:expr) => {
         $crate::store_conformance!(@tests $factory;
             writing::a_batch_is_read_back,
             writing::a_repeat_is_stored_once,
-            writing::what_does_not_continue_is_refused,
-            writing::a_first_batch_may_start_anywhere,
-            writing::sources_go_on_by_themselves,
-            writing::a_batch_without_samples_moves_on,
             writing::what_is_written_survives_a_crash,
-            writing::idempotency_entries_are_found_again_until_forgotten,
             erasing::an_erased_tenant_is_gone_and_others_stay,
             erasing::a_replay_does_not_undo_an_erasure,
             erasing::an_erasure_reaches_into_what_is_to_come,
@@ -95,6 +114,7 @@ macro_rules! store_conformance {
             reading::each_filter_finds_its_samples,
             reading::all_filters_must_hold,
             reading::ranges_of_time_are_half_open,
+            reading::the_earliest_samples_are_yielded,
             reading::ties_and_duplicates_are_samples_of_their_own,
             reading::retention_hides_what_has_expired,
             reading::tenants_and_metrics_are_apart,
@@ -107,9 +127,6 @@ macro_rules! store_conformance {
             catalogue::pages_follow_each_other,
             catalogue::time_and_retention_narrow_the_catalogue,
             catalogue::tenants_have_catalogues_of_their_own,
-            following::the_watermark_follows_the_batches,
-            following::a_receipt_is_reached_when_its_batch_is_stored,
-            following::a_receipt_of_another_queue_is_never_reached,
             history::generated_histories_are_read_back,
         );
     };

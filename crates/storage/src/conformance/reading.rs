@@ -15,7 +15,7 @@ use crate::context::{QueryContext, QueryLimits};
 use crate::error::StorageError;
 use crate::filter::{DimensionFilter, DimensionTest};
 use crate::pattern::Pattern;
-use crate::request::{ScanColumns, ScanRequest};
+use crate::request::{Earliest, ScanColumns, ScanRequest};
 use crate::sink::SampleSink;
 use crate::source::SampleSource;
 
@@ -129,6 +129,28 @@ pub async fn ranges_of_time_are_half_open(factory: &mut impl StoreFactory) {
         let found: Vec<i64> = read(store.as_ref(), &request).await.iter().map(|sample| sample.timestamp).collect();
         let expected: Vec<i64> = times.into_iter().filter(|timestamp| time.contains(*timestamp)).collect();
         assert_eq!(found, expected, "{time:?}");
+    }
+}
+
+/// What is wanted of a scan is yielded whole; what else there is may be.
+pub async fn the_earliest_samples_are_yielded(factory: &mut impl StoreFactory) {
+    let ages = [9, 8, 8, 7, 6, 6, 6, 5, 4, 4, 3];
+    let samples: Vec<Sample> =
+        ages.iter().zip(0_i64..).map(|(age, at)| sample("m", NOW - age, at as f64, &[("host", "a")])).collect();
+    let store = holding(factory, &samples).await;
+    // How many, after which age, and the age up to which all is wanted.
+    let cases =
+        [(1, None, 9), (2, None, 8), (5, None, 6), (11, None, 3), (50, None, 0), (1, Some(8), 7), (3, Some(7), 6)];
+    for (count, after, last) in cases {
+        let mut request = request();
+        request.earliest = Some(Earliest { samples: count, after: after.map(|age: i64| NOW - age) });
+        let found = read(store.as_ref(), &request).await;
+        let wanted: Vec<Sample> = samples.iter().filter(|sample| sample.timestamp <= NOW - last).cloned().collect();
+        assert!(found.len() >= wanted.len() && found.starts_with(&in_order(wanted)), "{count} after {after:?}");
+        assert!(
+            samples.len() >= found.len() && in_order(samples.clone()).starts_with(&found),
+            "{count} after {after:?}"
+        );
     }
 }
 

@@ -19,7 +19,7 @@ use crate::batch::{Batch, IdempotencyEntry};
 use crate::chunk::ChunkConsumer;
 use crate::context::QueryContext;
 use crate::error::StorageError;
-use crate::request::{AggregateRequest, CatalogueRequest, ScanRequest};
+use crate::request::{AggregateRequest, CatalogueRequest, Earliest, ScanRequest};
 use crate::sink::{Erased, Resume, SampleSink, Stored};
 use crate::source::{AggregateAnswer, CatalogueEntry, CataloguePage, ReachError, SampleSource};
 
@@ -228,6 +228,18 @@ impl Row {
     }
 }
 
+/// Leaves out all that a store may leave out, so that no consumer gets used to more. Returns how many.
+fn leave_out_unwanted(rows: &mut Vec<Row>, wanted: Earliest) -> usize {
+    let before = rows.len();
+    let is_later = |timestamp: i64| wanted.after.is_none_or(|after| timestamp > after);
+    let mut later: Vec<i64> = rows.iter().map(|row| row.sample.timestamp).filter(|at| is_later(*at)).collect();
+    later.sort_unstable();
+    if let Some(&last) = later.get(wanted.samples.saturating_sub(1)) {
+        rows.retain(|row| row.sample.timestamp <= last);
+    }
+    before - rows.len()
+}
+
 #[async_trait]
 impl SampleSink for MemoryStore {
     async fn resume(&self, source: &Source) -> Result<Resume, StorageError> {
@@ -273,7 +285,12 @@ impl SampleSource for MemoryStore {
         context: &QueryContext,
         consumer: Arc<dyn ChunkConsumer>,
     ) -> Result<(), StorageError> {
-        scan::scan(self.visible(request), request, context, consumer.as_ref()).await
+        let mut rows = self.visible(request);
+        if let Some(wanted) = request.earliest {
+            // What is left out was looked at as well.
+            context.count_samples(leave_out_unwanted(&mut rows, wanted) as u64)?;
+        }
+        scan::scan(rows, request, context, consumer.as_ref()).await
     }
 
     async fn aggregate(

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use luminate_model::series::write_canonical_dimensions;
 use luminate_model::{Dimensions, Sample, TimeRange};
-use luminate_storage::{ChunkConsumer, QueryContext, SampleSource, ScanChunk, ScanColumns, StorageError};
+use luminate_storage::{ChunkConsumer, Earliest, QueryContext, SampleSource, ScanChunk, ScanColumns, StorageError};
 
 use super::accumulate::ordered::{double, number};
 use super::memory::Reservation;
@@ -56,8 +56,14 @@ async fn read(
     let page = Arc::new(Page::new(plan, context));
     let mut scan = plan.scan.clone();
     scan.time = time;
+    scan.earliest = Some(earliest(plan));
     source.scan(&scan, context, Arc::clone(&page) as Arc<dyn ChunkConsumer>).await?;
     on_blocking_thread(move || page.join()).await
+}
+
+/// The samples that a page may be made of: one more than it shows tells whether there is more.
+fn earliest(plan: &RawPlan) -> Earliest {
+    Earliest { samples: plan.limit + 1, after: plan.after.as_ref().map(|position| position.timestamp) }
 }
 
 /// A sample's place in the order of raw samples.
@@ -98,8 +104,7 @@ impl Page {
             value: number(position.value),
         });
         let first = || First {
-            // One more than shown tells whether there is more.
-            wanted: plan.limit + 1,
+            wanted: earliest(plan).samples,
             places: BTreeMap::new(),
             kept: 0,
             at_beginning: 0,

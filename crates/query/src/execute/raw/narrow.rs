@@ -3,8 +3,9 @@
 use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use luminate_storage::{ChunkConsumer, QueryContext, SampleSource, ScanChunk, ScanColumns, StorageError};
+use luminate_storage::{ChunkConsumer, Earliest, QueryContext, SampleSource, ScanChunk, ScanColumns, StorageError};
 
+use super::earliest;
 use crate::execute::check_columns;
 use crate::execute::memory::Reservation;
 use crate::plan::RawPlan;
@@ -21,9 +22,11 @@ pub(super) async fn last_timestamp(
     }
     let mut scan = plan.scan.clone();
     scan.columns = timestamps_alone();
-    let earliest = Arc::new(Earliest::new(plan, context)?);
-    source.scan(&scan, context, Arc::clone(&earliest) as Arc<dyn ChunkConsumer>).await?;
-    Ok(earliest.last())
+    let wanted = earliest(plan);
+    scan.earliest = Some(wanted);
+    let timestamps = Arc::new(Timestamps::new(wanted, context)?);
+    source.scan(&scan, context, Arc::clone(&timestamps) as Arc<dyn ChunkConsumer>).await?;
+    Ok(timestamps.last())
 }
 
 fn timestamps_alone() -> ScanColumns {
@@ -31,22 +34,20 @@ fn timestamps_alone() -> ScanColumns {
 }
 
 /// Keeps the earliest timestamps after the page before.
-struct Earliest {
-    wanted: usize,
-    /// Samples at this timestamp may have been shown already, and do not count.
-    after: Option<i64>,
+struct Timestamps {
+    /// Samples up to `after` may have been shown already, and do not count.
+    wanted: Earliest,
     /// For each worker the earliest that it has met, the latest of them on top.
     workers: Vec<Mutex<BinaryHeap<i64>>>,
     _memory: Reservation,
 }
 
-impl Earliest {
-    fn new(plan: &RawPlan, context: &QueryContext) -> Result<Self, StorageError> {
-        let wanted = plan.limit + 1;
+impl Timestamps {
+    fn new(wanted: Earliest, context: &QueryContext) -> Result<Self, StorageError> {
         let mut memory = Reservation::new(context);
-        memory.grow(context.workers() * wanted * size_of::<i64>())?;
+        memory.grow(context.workers() * wanted.samples * size_of::<i64>())?;
         let workers = (0..context.workers()).map(|_| Mutex::default()).collect();
-        Ok(Self { wanted, after: plan.after.as_ref().map(|position| position.timestamp), workers, _memory: memory })
+        Ok(Self { wanted, workers, _memory: memory })
     }
 
     fn last(&self) -> Option<i64> {
@@ -55,21 +56,21 @@ impl Earliest {
             timestamps.extend(std::mem::take(&mut *worker.lock().unwrap_or_else(PoisonError::into_inner)));
         }
         timestamps.sort_unstable();
-        timestamps.get(self.wanted - 1).copied()
+        timestamps.get(self.wanted.samples - 1).copied()
     }
 }
 
-impl ChunkConsumer for Earliest {
+impl ChunkConsumer for Timestamps {
     fn consume(&self, worker: usize, chunk: ScanChunk) -> Result<(), StorageError> {
         check_columns(&chunk, &timestamps_alone())?;
         let earliest =
             self.workers.get(worker).ok_or_else(|| StorageError::Damaged(format!("there is no worker {worker}")))?;
         let mut earliest = earliest.lock().unwrap_or_else(PoisonError::into_inner);
         for timestamp in chunk.timestamps {
-            if self.after.is_some_and(|after| timestamp <= after) {
+            if self.wanted.after.is_some_and(|after| timestamp <= after) {
                 continue;
             }
-            if earliest.len() < self.wanted {
+            if earliest.len() < self.wanted.samples {
                 earliest.push(timestamp);
             } else if let Some(mut latest) = earliest.peek_mut()
                 && timestamp < *latest
