@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use luminate_model::TenantId;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::AuthError;
 use crate::principal::{Principal, Scope, Scopes};
@@ -24,8 +24,8 @@ pub(crate) struct Claims {
     pub(crate) scopes: Vec<String>,
 }
 
-/// Seconds since 1970, which RFC 7519 allows to have a fraction.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+/// Seconds since 1970, which RFC 7519 allows to have a fraction. Tokens of ours have none.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct NumericDate(f64);
 
@@ -40,6 +40,13 @@ impl NumericDate {
     /// Whole seconds, rounded down: a token never lives longer than it was meant to.
     pub(crate) fn from_system_time(time: SystemTime) -> Self {
         Self(seconds_since_1970(time).floor())
+    }
+}
+
+// As an integer, because many a library reads no other date than that.
+impl Serialize for NumericDate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(self.0.floor() as i64)
     }
 }
 

@@ -55,6 +55,16 @@ fn what_is_signed_verifies_to_the_same_principal() {
 }
 
 #[test]
+fn dates_are_signed_as_integers() {
+    let validity = Validity { not_before: Some(at(NOW)), expires: at(NOW) + Duration::from_millis(60_900) };
+    let token = Hs256Signer::new(&secret()).unwrap().sign(&principal(), &validity).unwrap();
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    // To `as_u64` a number that is written as `1.0` is no integer.
+    assert_eq!((claims["exp"].as_u64(), claims["nbf"].as_u64()), (Some(NOW + 60), Some(NOW)), "{claims}");
+}
+
+#[test]
 fn a_short_secret_is_refused_with_its_size() {
     let short = Secret::new("x".repeat(31));
     let error = Hs256Verifier::new(&short).unwrap_err();
