@@ -22,8 +22,8 @@ pub(crate) struct RetentionConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct TenantRetentionConfig {
-    /// Days that samples are kept of metrics that are not named below; 0 for ever.
-    pub(crate) default_days: u16,
+    /// Days that samples are kept of metrics that are not named below; 0 for ever. Unless set: `retention.defaultDays`.
+    pub(crate) default_days: Option<u16>,
     /// Days of single metrics, by name; 0 for ever.
     pub(crate) metrics: BTreeMap<String, u16>,
 }
@@ -49,12 +49,13 @@ impl RetentionConfig {
             let key = format!("tenants.{name}");
             let tenant = TenantId::parse(name)
                 .map_err(|error| InvalidRetention { key: key.clone(), fault: error.to_string() })?;
-            check_days(&format!("{key}.defaultDays"), retention.default_days)?;
+            let default_days = retention.default_days.unwrap_or(self.default_days);
+            check_days(&format!("{key}.defaultDays"), default_days)?;
             for (metric, days) in &retention.metrics {
                 check_days(&format!("{key}.metrics.{metric}"), *days)?;
             }
             let metrics = retention.metrics.clone();
-            tenants.insert(tenant, TenantRetention { default_days: retention.default_days, metrics });
+            tenants.insert(tenant, TenantRetention { default_days, metrics });
         }
         Ok(RetentionRules { default_days: self.default_days, tenants })
     }
@@ -84,6 +85,13 @@ mod tests {
         assert_eq!(rules.of(&TenantId::parse("other").unwrap()).days("m"), 30);
         let acme = rules.of(&TenantId::parse("acme").unwrap());
         assert_eq!((acme.days("m"), acme.days("other")), (7, 0));
+    }
+
+    #[test]
+    fn a_tenant_without_a_default_of_its_own_has_that_of_all() {
+        let rules = config(r#"{"defaultDays":30,"tenants":{"acme":{"metrics":{"m":0}}}}"#).rules().unwrap();
+        let acme = rules.of(&TenantId::parse("acme").unwrap());
+        assert_eq!((acme.days("m"), acme.days("other")), (0, 30));
     }
 
     #[test]
