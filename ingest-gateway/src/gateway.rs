@@ -2,18 +2,13 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::middleware::from_fn_with_state;
 use axum::routing::post;
-use luminate_auth::TokenVerifier;
-use luminate_model::RetentionRules;
 use luminate_queue::Producer;
-use luminate_runtime::http::{Authenticator, BodyLimits, MemoryBudget};
-use luminate_runtime::lifecycle::Lifecycle;
+use luminate_runtime::clock::Clock;
+use luminate_runtime::http::{Authenticator, BodyLimits, MemoryBudget, ServiceParts, count_answers};
 use luminate_runtime::telemetry::Metrics;
 use tokio::sync::Semaphore;
 
@@ -24,27 +19,6 @@ use crate::write::write;
 
 /// The path of write requests.
 pub const WRITE_PATH: &str = "/api/v1/write";
-
-/// Tells the time, in ms since 1970.
-pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
-
-/// What a gateway needs of the process around it.
-pub struct GatewayParts {
-    /// Checks tokens.
-    pub verifier: Arc<dyn TokenVerifier>,
-    /// Takes records.
-    pub producer: Arc<dyn Producer>,
-    /// How long tenants keep their metrics.
-    pub retention: Arc<RetentionRules>,
-    /// Bytes of requests that the process may hold, shared with other services on the same port.
-    pub budget: MemoryBudget,
-    /// How long a client may take to send a body.
-    pub body_timeout: Duration,
-    /// The time by which samples are judged.
-    pub clock: Clock,
-    /// The process.
-    pub lifecycle: Lifecycle,
-}
 
 /// What the handlers share. Cheap to clone.
 #[derive(Clone)]
@@ -65,14 +39,19 @@ pub(crate) struct GatewayState {
     authenticator: Authenticator,
 }
 
-/// Puts a gateway together and returns its routes. The standard layers of a port, health and metrics are the composer's.
+/// Puts a gateway together that gives its records to `producer`, and returns its routes. The standard layers of a port, health
+/// and metrics are the composer's.
 ///
 /// # Errors
 /// [`InvalidGatewayConfig`] names the key whose value makes no sense.
 ///
 /// # Panics
 /// Outside of a tokio runtime: it starts a task.
-pub fn build(config: GatewayConfig, parts: GatewayParts) -> Result<Router, InvalidGatewayConfig> {
+pub fn build(
+    config: GatewayConfig,
+    producer: Arc<dyn Producer>,
+    parts: ServiceParts,
+) -> Result<Router, InvalidGatewayConfig> {
     config.check()?;
     config.check_budget(parts.budget.limit())?;
     let metrics = parts.lifecycle.metrics().clone();
@@ -82,7 +61,7 @@ pub fn build(config: GatewayConfig, parts: GatewayParts) -> Result<Router, Inval
     let gateway = Gateway(Arc::new(GatewayState {
         body_limits: BodyLimits { max_bytes: config.max_body_bytes.get(), deadline: parts.body_timeout },
         limits,
-        producer: parts.producer,
+        producer,
         retention: Retentions::new(&parts.retention),
         budget: parts.budget,
         clock: parts.clock,
@@ -91,24 +70,8 @@ pub fn build(config: GatewayConfig, parts: GatewayParts) -> Result<Router, Inval
         authenticator: Authenticator::new(parts.verifier),
         config,
     }));
-    let writes = Router::new().route(WRITE_PATH, post(write)).route_layer(from_fn_with_state(metrics, count_writes));
-    Ok(writes.with_state(gateway))
-}
-
-/// Counts a write request when it is answered, whatever the answer.
-async fn count_writes(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
-    metrics.write_requests.inc();
-    response
-}
-
-/// The time of the system, in ms since 1970.
-#[must_use]
-pub fn system_clock() -> Clock {
-    Arc::new(|| {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    })
+    let count_writes = from_fn_with_state(metrics.write_requests.clone(), count_answers);
+    Ok(Router::new().route(WRITE_PATH, post(write)).route_layer(count_writes).with_state(gateway))
 }
 
 impl Gateway {

@@ -33,7 +33,7 @@ pub mod validate;
 pub mod write;
 
 pub use config::{GatewayConfig, InvalidGatewayConfig};
-pub use gateway::{Clock, GatewayParts, build, system_clock};
+pub use gateway::build;
 pub use openapi::openapi;
 
 /// Property tests that try the same values on every run.

@@ -1,25 +1,11 @@
 //! The kinds of problems that only the gateway has. Those that all services share are in the runtime crate.
 
-use http::StatusCode;
 use luminate_queue::PublishError;
 use luminate_runtime::http::{Problem, ProblemType};
 
 use crate::decode::RequestFault;
 
-macro_rules! problem_types {
-    ($($name:ident: $status:ident $code:literal, $title:literal, $help:literal;)*) => {
-        $(
-            #[doc = concat!("`", $code, "`: ", $title, ".")]
-            pub const $name: ProblemType =
-                ProblemType { code: $code, status: StatusCode::$status, title: $title, help: $help };
-        )*
-
-        /// All of them.
-        pub const ALL: &[&ProblemType] = &[$(&$name),*];
-    };
-}
-
-problem_types! {
+luminate_runtime::problem_types! {
     CONTENT_TYPE_UNSUPPORTED: UNSUPPORTED_MEDIA_TYPE "content_type_unsupported", "Content type not supported",
         "Send `Content-Type: application/json` or `application/x-ndjson`, in UTF-8.";
     CONTENT_ENCODING_UNSUPPORTED: UNSUPPORTED_MEDIA_TYPE "content_encoding_unsupported", "Content encoding not supported",

@@ -32,4 +32,4 @@ mod tests;
 
 pub use config::{InvalidQueryConfig, QueryConfig};
 pub use openapi::openapi;
-pub use service::{Clock, QueryParts, build};
+pub use service::build;

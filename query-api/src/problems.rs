@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
 use luminate_model::ReceiptError;
 use luminate_query::{ErrorKind, QueryError};
 use luminate_runtime::http::{Problem, ProblemType, codes};
@@ -11,20 +10,7 @@ use luminate_storage::{ReachError, StorageError};
 /// After how long a query that found the store away may come again.
 const UNAVAILABLE_RETRY: Duration = Duration::from_secs(2);
 
-macro_rules! problem_types {
-    ($($name:ident: $status:ident $code:literal, $title:literal, $help:literal;)*) => {
-        $(
-            #[doc = concat!("`", $code, "`: ", $title, ".")]
-            pub const $name: ProblemType =
-                ProblemType { code: $code, status: StatusCode::$status, title: $title, help: $help };
-        )*
-
-        /// All of them.
-        pub const ALL: &[&ProblemType] = &[$(&$name),*];
-    };
-}
-
-problem_types! {
+luminate_runtime::problem_types! {
     CONTENT_TYPE_UNSUPPORTED: UNSUPPORTED_MEDIA_TYPE "content_type_unsupported", "Content type not supported",
         "Send queries with `Content-Type: application/json`, in UTF-8.";
     CONTENT_ENCODING_UNSUPPORTED: UNSUPPORTED_MEDIA_TYPE "content_encoding_unsupported", "Content encoding not supported",

@@ -2,6 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`mod@clock`] | the time, so that tests can set it |
 //! | [`config`] | the loader: command line over environment over one YAML file over defaults; sizes, durations, secrets; the reference |
 //! | [`telemetry`] | logs, and [`telemetry::metrics`]: the table of all metrics |
 //! | [`lifecycle`] | [`lifecycle::Lifecycle`]: phases, supervised tasks, signals, ordered stop; health of dependencies |
@@ -26,6 +27,7 @@
 //! # }
 //! ```
 
+pub mod clock;
 pub mod config;
 pub mod http;
 pub mod lifecycle;

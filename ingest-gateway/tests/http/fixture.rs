@@ -8,11 +8,11 @@ use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use luminate_auth::{AuthError, Principal, Scope, Scopes, TokenVerifier};
-use luminate_ingest_gateway::{GatewayConfig, GatewayParts, build};
+use luminate_ingest_gateway::{GatewayConfig, build};
 use luminate_model::{Offset, RetentionRules, Sample, TenantId};
 use luminate_queue::memory::{MemoryQueue, MemoryQueueConfig};
 use luminate_queue::{Assignment, ConsumedRecord, Consumer as _, IdempotencyHeaders, QueueAdmin as _, RecordKey};
-use luminate_runtime::http::MemoryBudget;
+use luminate_runtime::http::{MemoryBudget, ServiceParts};
 use luminate_runtime::lifecycle::{Identity, Lifecycle, LifecycleConfig};
 use luminate_runtime::telemetry::{Metrics, Process};
 use tower::ServiceExt as _;
@@ -77,16 +77,15 @@ impl Fixture {
         let lifecycle = Lifecycle::new(identity, LifecycleConfig::default(), metrics.clone());
         let queue = MemoryQueue::new(queue);
         let budget = MemoryBudget::new(256 << 20);
-        let parts = GatewayParts {
+        let parts = ServiceParts {
             verifier: Arc::new(PlainTokens),
-            producer: Arc::new(queue.clone()),
             retention: Arc::new(retention),
             budget: budget.clone(),
             body_timeout: Duration::from_secs(30),
             clock: Arc::new(|| NOW),
             lifecycle,
         };
-        let routes = build(config, parts).unwrap();
+        let routes = build(config, Arc::new(queue.clone()), parts).unwrap();
         Self { queue, metrics, budget, routes }
     }
 

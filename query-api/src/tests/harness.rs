@@ -9,7 +9,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Request, StatusCode};
 use luminate_auth::{Hs256Signer, Hs256Verifier, Principal, Scope, Scopes, Secret, Validity};
 use luminate_model::{Incarnation, Offset, Receipt, RetentionRules, SampleColumnsBuilder, Source, TenantId};
-use luminate_runtime::http::{MemoryBudget, with_standard_layers};
+use luminate_runtime::http::{MemoryBudget, ServiceParts, with_standard_layers};
 use luminate_runtime::lifecycle::{Identity, Lifecycle, LifecycleConfig};
 use luminate_runtime::telemetry::{Metrics, Process};
 use luminate_storage::conformance::generate::tenant;
@@ -18,7 +18,7 @@ use luminate_storage::{Batch, BatchRecord, SampleSink, SampleSource};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-use crate::{QueryConfig, QueryParts, build};
+use crate::{QueryConfig, build};
 
 /// The time of every test: 2025-01-01T00:00:00Z in ms since 1970.
 pub(super) const NOW: i64 = 1_735_689_600_000;
@@ -57,16 +57,15 @@ impl TestApi {
         let metrics = Metrics::new(&Process::ALL).unwrap();
         let identity = Identity { service: "test", version: "0" };
         let lifecycle = Lifecycle::new(identity, LifecycleConfig::default(), metrics.clone());
-        let parts = QueryParts {
+        let parts = ServiceParts {
             verifier: Arc::new(Hs256Verifier::new(&secret()).unwrap()),
-            source,
             retention: Arc::new(RetentionRules::default()),
             budget: MemoryBudget::new(1 << 24),
             body_timeout: Duration::from_secs(1),
             clock: Arc::new(|| NOW),
             lifecycle: lifecycle.clone(),
         };
-        let routes = with_standard_layers(build(config, parts).unwrap(), &metrics);
+        let routes = with_standard_layers(build(config, source, parts).unwrap(), &metrics);
         Self { routes, metrics, _lifecycle: lifecycle }
     }
 

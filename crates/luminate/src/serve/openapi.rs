@@ -194,7 +194,7 @@ mod tests {
         let metrics = Metrics::new(&Process::ALL).unwrap();
         let lifecycle = Lifecycle::new(Identity { service: "test", version: "0" }, LifecycleConfig::default(), metrics);
         let rules = RetentionRules::default();
-        let clock = luminate_ingest_gateway::system_clock();
+        let clock = luminate_runtime::clock::system_clock();
         let store = RocksStore::open(&folder.path().join("store"), &config.storage.rocksdb, rules, clock).unwrap();
         let parts = Parts {
             verifier: Arc::new(Hs256Verifier::new(&Secret::new("0123456789abcdef0123456789abcdef")).unwrap()),

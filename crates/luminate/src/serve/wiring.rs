@@ -9,12 +9,13 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use axum::Router;
 use luminate_auth::{Hs256Verifier, SecretOrigin, TokenVerifier, load_or_create_secret};
-use luminate_ingest_gateway::{self as gateway, GatewayParts, system_clock};
+use luminate_ingest_gateway as gateway;
 use luminate_model::RetentionRules;
-use luminate_query_api::{self as query_api, QueryParts};
+use luminate_query_api as query_api;
 use luminate_rocksdb::RocksStore;
 use luminate_rocksdb::queue::EmbeddedQueue;
-use luminate_runtime::http::{HttpServer, MemoryBudget, probe_routes, with_standard_layers};
+use luminate_runtime::clock::system_clock;
+use luminate_runtime::http::{HttpServer, MemoryBudget, ServiceParts, probe_routes, with_standard_layers};
 use luminate_runtime::lifecycle::{Identity, Lifecycle, StopReport};
 use luminate_runtime::telemetry::{Metrics, Process};
 use luminate_writer::{self as writer, WriterParts};
@@ -86,13 +87,20 @@ pub(super) struct Parts {
 /// Starts the three services, which know queue and store by their traits only, and puts all routes of the port together.
 pub(super) fn routes(config: ServeConfig, parts: Parts, lifecycle: &Lifecycle) -> anyhow::Result<Router> {
     let Parts { verifier, queue, store, retention } = parts;
-    let body_timeout = config.http.body_timeout.get();
     let budget = MemoryBudget::new(config.http.max_body_bytes_in_flight.get());
     budget.show_in(lifecycle.metrics());
+    let service_parts = ServiceParts {
+        verifier: Arc::clone(&verifier),
+        retention,
+        budget,
+        body_timeout: config.http.body_timeout.get(),
+        clock: system_clock(),
+        lifecycle: lifecycle.clone(),
+    };
     let writer = writer::build(
         config.writer,
         WriterParts {
-            verifier: Arc::clone(&verifier),
+            verifier,
             consumer: Box::new(queue.consumer()),
             // Only gateways write to the embedded queue.
             schema_registry: None,
@@ -103,30 +111,8 @@ pub(super) fn routes(config: ServeConfig, parts: Parts, lifecycle: &Lifecycle) -
             lifecycle: lifecycle.clone(),
         },
     )?;
-    let write_routes = gateway::build(
-        config.gateway,
-        GatewayParts {
-            verifier: Arc::clone(&verifier),
-            producer: Arc::new(queue),
-            retention: Arc::clone(&retention),
-            budget: budget.clone(),
-            body_timeout,
-            clock: system_clock(),
-            lifecycle: lifecycle.clone(),
-        },
-    )?;
-    let query_routes = query_api::build(
-        config.query,
-        QueryParts {
-            verifier,
-            source: store,
-            retention,
-            budget,
-            body_timeout,
-            clock: system_clock(),
-            lifecycle: lifecycle.clone(),
-        },
-    )?;
+    let write_routes = gateway::build(config.gateway, Arc::new(queue), service_parts.clone())?;
+    let query_routes = query_api::build(config.query, store, service_parts)?;
     let of_services = write_routes.merge(query_routes).merge(writer.admin);
     Ok(of_services.merge(probe_routes(lifecycle)).merge(openapi::routes()))
 }

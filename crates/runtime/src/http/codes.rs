@@ -1,24 +1,10 @@
 //! The kinds of problems that all services share. Each service has its own beside these.
 
-use http::StatusCode;
 use luminate_auth::AuthError;
 
 use super::problem::{Problem, ProblemType};
 
-macro_rules! problem_types {
-    ($($name:ident: $status:ident $code:literal, $title:literal, $help:literal;)*) => {
-        $(
-            #[doc = concat!("`", $code, "`: ", $title, ".")]
-            pub const $name: ProblemType =
-                ProblemType { code: $code, status: StatusCode::$status, title: $title, help: $help };
-        )*
-
-        /// All of them.
-        pub const ALL: &[&ProblemType] = &[$(&$name),*];
-    };
-}
-
-problem_types! {
+crate::problem_types! {
     NOT_FOUND: NOT_FOUND "not_found", "No such path",
         "Nothing answers at this path. The API reference lists the paths.";
     METHOD_NOT_ALLOWED: METHOD_NOT_ALLOWED "method_not_allowed", "Method not allowed",

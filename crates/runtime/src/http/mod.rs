@@ -10,6 +10,7 @@
 //! | [`body`] | [`read_limited`]: a request's body under limits |
 //! | [`budget`] | [`MemoryBudget`]: bytes that may be in flight |
 //! | [`rate_limit`] | [`TenantRateLimiter`]: requests and samples per tenant and second |
+//! | [`service`] | [`ServiceParts`]: what a service needs of the process around it |
 //! | [`probes`] | the routes of health and metrics |
 
 pub mod auth;
@@ -21,6 +22,7 @@ pub mod probes;
 pub mod problem;
 pub mod rate_limit;
 pub mod server;
+pub mod service;
 mod unread;
 
 pub use auth::{Authenticated, Authenticator};
@@ -31,3 +33,4 @@ pub use probes::probe_routes;
 pub use problem::{AnsweredCode, Problem, ProblemItem, ProblemType};
 pub use rate_limit::{RateLimit, RateLimitRefusal, RateLimited, TenantRateLimiter};
 pub use server::{BindError, Http2Config, HttpConfig, HttpServer};
+pub use service::{ServiceParts, count_answers};

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+pub use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -16,7 +17,7 @@ const TYPE_PREFIX: &str = "/docs/errors#";
 
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// A kind of problem: what the table of codes holds. Services define theirs as constants and list them for the docs.
+/// A kind of problem: what the table of codes holds. Services define theirs with [`problem_types`](crate::problem_types).
 #[derive(Debug, PartialEq, Eq)]
 pub struct ProblemType {
     /// The stable code, snake_case.
@@ -27,6 +28,26 @@ pub struct ProblemType {
     pub title: &'static str,
     /// What it means and what to do about it, for the docs.
     pub help: &'static str,
+}
+
+/// Defines the kinds of problems of a service: a constant for each, and `ALL` of them for the docs. One line each:
+/// `NAME: STATUS "code", "title", "help";`
+#[macro_export]
+macro_rules! problem_types {
+    ($($name:ident: $status:ident $code:literal, $title:literal, $help:literal;)*) => {
+        $(
+            #[doc = concat!("`", $code, "`: ", $title, ".")]
+            pub const $name: $crate::http::ProblemType = $crate::http::ProblemType {
+                code: $code,
+                status: $crate::http::problem::StatusCode::$status,
+                title: $title,
+                help: $help,
+            };
+        )*
+
+        /// All of them.
+        pub const ALL: &[&$crate::http::ProblemType] = &[$(&$name),*];
+    };
 }
 
 /// One occurrence of a problem. Return it from handlers.
