@@ -5,6 +5,7 @@ use std::io::{self, Read as _};
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
+use luminate_query::request::parse_duration;
 use serde_json::{Map, Value, json};
 
 use crate::client::Connection;
@@ -158,7 +159,8 @@ fn show(answer: &QueryAnswer, request: &Value, as_plot: bool) -> Result<(), Comm
     if is_empty {
         output::message("no samples match: look at `luminate metrics` and at the time range");
     } else if as_plot {
-        let step = request.get("step").and_then(step_ms);
+        // The server has read it as well.
+        let step = request.get("step").and_then(Value::as_str).and_then(|step| parse_duration(step).ok());
         output::data(&plot::draw(&answer.results, &group_by, step, table::terminal_width()))?;
     } else {
         output::data(&query_table::of_answer(answer, &group_by, value_name).to_string())?;
@@ -177,26 +179,6 @@ fn show(answer: &QueryAnswer, request: &Value, as_plot: bool) -> Result<(), Comm
 fn strings(value: Option<&Value>) -> Vec<String> {
     let items = value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-}
-
-/// The step in ms, for drawing; the server has checked it.
-fn step_ms(step: &Value) -> Option<i64> {
-    if let Some(ms) = step.as_i64() {
-        return Some(ms);
-    }
-    let text = step.as_str()?;
-    let unit_at = text.find(|character: char| !character.is_ascii_digit())?;
-    let (number, unit) = text.split_at(unit_at);
-    let unit_ms = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        "w" => 7 * 86_400_000,
-        _ => return None,
-    };
-    number.parse::<i64>().ok()?.checked_mul(unit_ms)
 }
 
 /// A request in the argument itself, in a file, or on standard input.
