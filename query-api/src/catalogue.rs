@@ -24,7 +24,7 @@ use crate::service::QueryService;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct CatalogueParams {
-    /// Only dimensions or values of this metric.
+    /// Only dimensions or values of this metric. `/api/v1/metrics` does not take it.
     metric: Option<String>,
     /// Only names that begin with this.
     prefix: Option<String>,

@@ -48,11 +48,6 @@ async fn what_is_no_query_is_refused() {
         ),
         (with(json!({"queryType": null})), "query_field_missing", "queryType is missing: \"aggregate\" or \"raw\""),
         (with(json!({"queryType": 5})), "query_field_invalid", "queryType: expected \"aggregate\" or \"raw\", found 5"),
-        (
-            with(json!({"queryType": "rate"})),
-            "query_type_unsupported",
-            "queryType \"rate\" is not supported; supported are aggregate and raw",
-        ),
         (with(json!({"metricName": null})), "query_field_missing", "metricName is missing: the metric's name"),
         (
             with(json!({"metricName": ""})),
@@ -65,6 +60,10 @@ async fn what_is_no_query_is_refused() {
     let unknown = api.query(&with(json!({"metric": "m"}))).await;
     assert_eq!(unknown.code(), "query_field_invalid");
     assert!(unknown.body["detail"].as_str().unwrap().starts_with("unknown field `metric`, expected one of"));
+    for later in ["rate", "increase", "timeWeighted", "series", "cardinality", "Aggregate", ""] {
+        let detail = format!("queryType \"{later}\" is not supported; supported are aggregate and raw");
+        assert_refused(&api, &[(with(json!({"queryType": later})), "query_type_unsupported", &detail)]).await;
+    }
     let twice = api.query(r#"{"queryType": "raw", "queryType": "raw"}"#).await;
     assert!(twice.body["detail"].as_str().unwrap().starts_with("duplicate field `queryType`"), "{}", twice.body);
 }
