@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use ureq::Agent;
 
+use crate::observed;
+
 /// What a server answered.
 #[derive(Debug)]
 pub struct Answer {
@@ -15,6 +17,13 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// An answer that came; its codes are noted.
+    pub fn new(status: u16, headers: BTreeMap<String, String>, bytes: Vec<u8>) -> Self {
+        let answer = Self { status, headers, bytes };
+        observed::note(&answer);
+        answer
+    }
+
     /// The body as JSON; null where it is none.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
@@ -58,7 +67,7 @@ impl Client {
         let headers =
             headers.map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned())).collect();
         let bytes = response.body_mut().with_config().limit(1 << 30).read_to_vec()?;
-        Ok(Answer { status: response.status().as_u16(), headers, bytes })
+        Ok(Answer::new(response.status().as_u16(), headers, bytes))
     }
 
     pub fn get(&self, path: &str) -> Answer {

@@ -8,6 +8,7 @@
 //! | [`raw`] | [`RawConnection`]: a client that breaks the rules |
 //! | [`tokens`] | tokens made by hand |
 //! | [`problem`] | what every error of the API must be like |
+//! | [`observed`] | the error codes that were answered |
 //! | [`process`] | what the kernel knows of a process |
 //! | [`files`] | what lies in a server's folder |
 //! | [`small_disk`] | [`SmallDisk`]: a disk that is soon full |
@@ -19,6 +20,7 @@
 pub mod client;
 pub mod engines;
 pub mod files;
+pub mod observed;
 pub mod problem;
 pub mod process;
 pub mod raw;

@@ -138,7 +138,7 @@ impl RawConnection {
         }
         let bytes = self.unread[body_at..body_at + body_bytes].to_vec();
         self.unread.drain(..body_at + body_bytes);
-        Some(Answer { status, headers, bytes })
+        Some(Answer::new(status, headers, bytes))
     }
 }
 

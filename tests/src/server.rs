@@ -43,11 +43,15 @@ pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("LUMINATE_BINARY") {
         return PathBuf::from(path);
     }
-    let test = std::env::current_exe().expect("this test's path");
-    let profile = test.parent().and_then(Path::parent).expect("target/PROFILE/deps");
-    let path = profile.join("luminate");
+    let path = profile_folder().join("luminate");
     assert!(path.exists(), "{} is missing: `make test` builds it", path.display());
     path
+}
+
+/// Where cargo puts what it built in this test's profile.
+pub(crate) fn profile_folder() -> PathBuf {
+    let test = std::env::current_exe().expect("this test's path");
+    test.parent().and_then(Path::parent).expect("target/PROFILE/deps").to_owned()
 }
 
 /// A token for `tenant`; `scopes` as `read,write`.
