@@ -16,6 +16,7 @@ mod hostile_tokens;
 mod idempotency;
 mod isolation;
 mod memory;
+mod metrics;
 mod needle;
 mod openapi;
 mod retention;
