@@ -23,11 +23,11 @@ export CXX := ccache g++
 endif
 endif
 
-.PHONY: help deps deps-test deps-bench deps-lint demo run dev build build-local test test-coverage chaos lint bench docs clean \
+.PHONY: help deps deps-test deps-bench deps-lint demo run dev binary build build-local test test-coverage chaos lint bench docs clean \
   clickhouse-local kafka-local
 
 help: ## Print this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## Install what building needs (Debian packages, by apt where root or sudo may)
 	@scripts/deps.sh build
@@ -39,23 +39,25 @@ deps-bench:
 	@scripts/deps.sh build bench
 
 deps-lint: deps
-	@scripts/install_cargo_deny.sh
+	@scripts/lint_tools.sh
 
 demo: deps ## From nothing to answers on real data: build, start, import an access log, query it
 	@scripts/demo.sh
 
-run: build ## Start the single-node server with the settings of .env
+run: binary ## Start the single-node server with the settings of .env
 	@if [ -f .env ]; then set -a; . ./.env; set +a; fi; exec $(BINARY) serve
 
-dev: deps ## The same with debug logs in text and data in a folder of its own
-	@$(CARGO) build --release --bin luminate
+dev: binary ## The same with debug logs in text and data in a folder of its own
 	@if [ -f .env ]; then set -a; . ./.env; set +a; fi; \
 	  LUMINATE_LOG="$${LUMINATE_LOG:-debug}" LUMINATE_DATA_DIR="$${LUMINATE_DATA_DIR:-$(CACHE_DIR)/dev}" exec $(BINARY) serve
+
+binary: deps
+	@$(CARGO) build --release --bin luminate
 
 build: deps ## Build everything, optimised
 	$(CARGO) build --release --workspace
 
-build-local: build ## Build and install the luminate binary into PREFIX/bin (default ~/.local/bin)
+build-local: binary ## Build and install the luminate binary into PREFIX/bin (default ~/.local/bin)
 	install -D -m 0755 $(BINARY) $(PREFIX)/bin/luminate
 	@echo "installed $(PREFIX)/bin/luminate"
 
@@ -84,12 +86,10 @@ lint: deps-lint ## Formatting, clippy, and licences, bans and sources of depende
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	$(CARGO) deny --locked check bans licenses sources
 
-bench: deps-bench ## Compare ingest, disk, memory and queries with VictoriaMetrics in one run
-	$(CARGO) build --release --bin luminate
+bench: deps-bench binary ## Compare ingest, disk, memory and queries with VictoriaMetrics in one run
 	$(BINARY) bench $(BENCH_ARGS)
 
-docs: deps ## Write the generated references (configuration, metrics, errors, OpenAPI) and the API documentation
-	$(CARGO) build --release --bin luminate
+docs: binary ## Write the generated references (configuration, metrics, errors, OpenAPI) and the API documentation
 	@scripts/generate_docs.sh $(BINARY)
 	$(CARGO) doc --release --workspace --no-deps
 
