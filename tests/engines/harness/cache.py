@@ -23,14 +23,10 @@ def root():
 
 def sha256(path):
     """The SHA-256 of a file, as hex digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(file)
-
-
-def _sha256(file):  # Python before 3.11
     digest = hashlib.sha256()
-    while chunk := file.read(1 << 20):
-        digest.update(chunk)
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
     return digest.hexdigest()
 
 
@@ -38,7 +34,7 @@ def require(command, package):
     """The path of a command; says which Debian package has it where it is missing."""
     path = shutil.which(command)
     if path is None:
-        raise EngineError(f"{command} is missing: install it, on Debian with `apt-get install {package}` (or `make deps-test`)")
+        raise EngineError(f"{command} is missing: install it, on Debian with `apt-get install {package}` or `make deps-test`")
     return path
 
 

@@ -47,12 +47,15 @@ class Node:
         deadline = time.monotonic() + patience
         while not self._answers():
             check()
-            if self._process.poll() is not None:
-                raise EngineError(f"node {self.number} ended with {self._process.returncode}:\n{self.last_words()}")
+            self.check_runs()
             if time.monotonic() > deadline:
                 raise EngineError(f"node {self.number} did not answer in {patience} s:\n{self.last_words()}")
             time.sleep(0.02)
-        if self._process.poll() is not None:  # something else answered at its address
+        self.check_runs()  # else something else answered at its address
+
+    def check_runs(self):
+        """Raises what it said last where it has ended by itself."""
+        if self._running().poll() is not None:
             raise EngineError(f"node {self.number} ended with {self._process.returncode}:\n{self.last_words()}")
 
     def last_words(self):

@@ -21,6 +21,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 
 from .cache import EngineError
 
@@ -71,7 +72,9 @@ class Session:
         if self.foreground:
             print(instructions, flush=True)
             while True:
-                signal.pause()
+                time.sleep(0.5)
+                for node in self._nodes:
+                    node.check_runs()
         self._ready = ready
         self._say(self._state())
         for line in sys.stdin:
