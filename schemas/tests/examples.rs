@@ -1,10 +1,10 @@
 //! Every published version of a schema still decodes: one stored record each, beside the samples that it holds.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
 use std::path::Path;
 
-use luminate_model::{Sample, SampleColumns, SampleColumnsBuilder};
-use luminate_schemas::{decode, encode};
+use luminate_model::{Sample, SampleColumns, SampleColumnsBuilder, TenantId};
+use luminate_schemas::{PublishedSchema, WrittenWith, decode, encode, framing, sample_columns, sample_rows};
 use serde::Deserialize;
 
 /// A sample as the JSON beside a stored record has it.
@@ -12,6 +12,8 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Expected {
     name: String,
+    /// Rows have none.
+    #[serde(default)]
     retention_days: u16,
     timestamp: i64,
     value: f64,
@@ -44,15 +46,44 @@ fn columns(expected: &[Expected]) -> SampleColumns {
     builder.finish()
 }
 
+/// What a record of this schema holds.
+fn decode_as(schema: PublishedSchema, datum: &[u8]) -> SampleColumns {
+    match schema {
+        PublishedSchema::SampleColumnsV1 => sample_columns::decode_v1(datum).unwrap(),
+        PublishedSchema::SampleRowsV1 => {
+            let judged = sample_rows::decode_v1(datum, &TenantId::parse("acme").unwrap(), 1_735_603_200_000).unwrap();
+            assert_eq!(judged.rejected, []);
+            judged.samples
+        }
+    }
+}
+
 #[test]
-fn sample_columns_v1_decodes() {
-    let columns = decode(&read("SampleColumns.v1.avro")).unwrap();
-    let decoded: Vec<_> = columns.rows().map(|row| (row.to_sample(), row.retention_days())).collect();
-    assert_eq!(decoded, samples(&expected("SampleColumns.v1")));
+fn every_published_schema_decodes() {
+    for schema in PublishedSchema::ALL {
+        let value = read(&format!("{}.avro", schema.name()));
+        let (written_with, datum) = framing::split(&value).unwrap();
+        assert_eq!(written_with, WrittenWith::Published(schema));
+        let columns = decode_as(schema, datum);
+        let decoded: Vec<_> = columns.rows().map(|row| (row.to_sample(), row.retention_days())).collect();
+        assert_eq!(decoded, samples(&expected(schema.name())), "{}", schema.name());
+    }
+}
+
+#[test]
+fn a_gateways_record_decodes_in_one_step() {
+    assert_eq!(decode(&read("SampleColumns.v1.avro")).unwrap(), columns(&expected("SampleColumns.v1")));
 }
 
 /// Nothing that was published may change, so a change of the encoder's bytes is seen here.
 #[test]
 fn sample_columns_v1_is_what_the_encoder_writes() {
     assert_eq!(encode(&columns(&expected("SampleColumns.v1"))), read("SampleColumns.v1.avro"));
+}
+
+/// The stored record was written by the producer of `tests/direct_producers`, so by fastavro.
+#[test]
+fn sample_rows_v1_is_what_both_encoders_write() {
+    let value = sample_rows::encode(None, &columns(&expected("SampleRows.v1")));
+    assert_eq!(value, read("SampleRows.v1.avro"));
 }

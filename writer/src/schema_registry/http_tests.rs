@@ -97,7 +97,8 @@ fn what_cannot_work_is_refused_by_the_name_of_its_key() {
     for url in ["registry:8081", "https://", "ftp://registry"] {
         assert_eq!(key(&config(url.to_owned())), Some("url"), "{url}");
     }
-    let cases: [(&str, fn(&mut SchemaRegistryConfig)); 5] = [
+    type Spoil = fn(&mut SchemaRegistryConfig);
+    let cases: [(&str, Spoil); 5] = [
         ("timeout", |c| c.timeout = HumanDuration::new(Duration::ZERO)),
         ("password", |c| c.username = Some("luminate".to_owned())),
         ("username", |c| c.password = Some(Secret::new("x").into())),
