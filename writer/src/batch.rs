@@ -23,6 +23,8 @@ pub struct BatchLimits {
 pub struct OpenBatch {
     limits: BatchLimits,
     source: Source,
+    /// Where the batch begins, where that is known: offsets before its first record hold nothing.
+    begin: Option<Offset>,
     range: Option<Range>,
     records: Vec<BatchRecord>,
     idempotency: Vec<IdempotencyEntry>,
@@ -51,15 +53,18 @@ pub struct ClosedBatch {
     pub repeated: u64,
     /// Memory of the decoded samples, in bytes.
     pub bytes: usize,
+    /// When the queue appended the first record, ms since 1970.
+    pub oldest_append_time: i64,
 }
 
 impl OpenBatch {
-    /// An empty batch.
+    /// An empty batch that continues at `begin`; `None` where the first record shall decide.
     #[must_use]
-    pub fn new(source: Source, limits: BatchLimits) -> Self {
+    pub fn new(source: Source, limits: BatchLimits, begin: Option<Offset>) -> Self {
         Self {
             limits,
             source,
+            begin,
             range: None,
             records: Vec::new(),
             idempotency: Vec::new(),
@@ -73,7 +78,7 @@ impl OpenBatch {
     /// Takes the next record of the partition with what becomes of it.
     pub fn add(&mut self, record: &ConsumedRecord, verdict: Verdict) {
         let range = self.range.get_or_insert(Range {
-            first: record.offset,
+            first: self.begin.unwrap_or(record.offset),
             next: record.offset,
             oldest_append_time: record.append_time,
             newest_append_time: record.append_time,
@@ -124,8 +129,8 @@ impl OpenBatch {
     /// Takes everything out as a batch, which may hold no record to store but has its range all the same; `None` where no
     /// record was taken.
     pub fn close(&mut self) -> Option<ClosedBatch> {
-        let closed = std::mem::replace(self, Self::new(self.source, self.limits));
-        let range = closed.range?;
+        let range = self.range?;
+        let closed = std::mem::replace(self, Self::new(self.source, self.limits, Some(range.next)));
         let batch = Batch {
             source: closed.source,
             first: range.first,
@@ -134,7 +139,13 @@ impl OpenBatch {
             idempotency: closed.idempotency,
             forget_idempotency_before: oldest_in_window(range.newest_append_time),
         };
-        Some(ClosedBatch { dead_letters: closed.dead_letters, batch, repeated: closed.repeated, bytes: closed.bytes })
+        Some(ClosedBatch {
+            dead_letters: closed.dead_letters,
+            batch,
+            repeated: closed.repeated,
+            bytes: closed.bytes,
+            oldest_append_time: range.oldest_append_time,
+        })
     }
 }
 
@@ -162,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_batch_without_samples_still_has_its_range() {
-        let mut batch = OpenBatch::new(SOURCE, LIMITS);
+        let mut batch = OpenBatch::new(SOURCE, LIMITS, None);
         assert!(batch.close().is_none());
         batch.add(&consumed(7, "a/0", "bytes"), reject());
         batch.add(&consumed(8, "a/0", ""), Verdict::Repeat { samples: 5 });
@@ -171,11 +182,15 @@ mod tests {
         assert_eq!((closed.batch.first, closed.batch.next), (Offset(7), Offset(9)));
         assert_eq!((closed.batch.records.len(), closed.repeated, closed.dead_letters.len()), (0, 5, 1));
         assert!(batch.is_empty() && batch.close().is_none());
+        // Offset 9 holds nothing.
+        batch.add(&consumed(10, "a/0", "bytes"), reject());
+        let closed = batch.close().unwrap();
+        assert_eq!((closed.batch.first, closed.batch.next), (Offset(9), Offset(11)));
     }
 
     #[test]
     fn a_sample_that_is_rejected_is_a_dead_letter_beside_the_others() {
-        let mut batch = OpenBatch::new(SOURCE, LIMITS);
+        let mut batch = OpenBatch::new(SOURCE, LIMITS, None);
         let reject = Reject::new(RejectCode::ValueNotFinite, "bad");
         let rejected = vec![RejectedSamples { index: 2, samples: 1, reject, value: b"bad".to_vec() }];
         let verdict = Verdict::Store { tenant: tenant("a"), samples: columns(&[1, 2]), rejected, idempotency: None };
@@ -187,7 +202,7 @@ mod tests {
 
     #[test]
     fn many_dead_letters_fill_a_batch_too() {
-        let mut batch = OpenBatch::new(SOURCE, BatchLimits { bytes: 10, ..LIMITS });
+        let mut batch = OpenBatch::new(SOURCE, BatchLimits { bytes: 10, ..LIMITS }, None);
         batch.add(&consumed(0, "a/0", "12345678"), reject());
         batch.add(&consumed(1, "a/0", "12345678"), reject());
         assert!(!batch.is_full());
@@ -199,7 +214,7 @@ mod tests {
         /// Batches are contiguous and complete: whatever the records are, each is in exactly one batch, accounted for once.
         #[test]
         fn every_record_is_in_one_batch(kinds in proptest::collection::vec((0..3_u8, 0..8_usize), 0..60)) {
-            let mut batch = OpenBatch::new(SOURCE, LIMITS);
+            let mut batch = OpenBatch::new(SOURCE, LIMITS, None);
             let mut closed = Vec::new();
             for (offset, (kind, samples)) in kinds.iter().enumerate() {
                 let verdict = match kind {

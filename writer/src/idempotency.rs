@@ -1,12 +1,15 @@
 //! Recognising repeated write requests: the keyed records of a partition's last ten minutes.
 //!
-//! The window is a function of the partition's records alone: time is append time, so a replay decides as the first run did.
+//! The window is a function of the partition's last ten minutes of records and of nothing else: time is append time, and a
+//! record counts whatever was decided about it. So a writer that reads those records again decides as the first did, wherever
+//! it begins.
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher as _;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use luminate_model::Offset;
 use luminate_storage::IdempotencyEntry;
 
 /// How long a repeat is recognised, in ms between the append times.
@@ -15,11 +18,11 @@ pub const WINDOW_MS: i64 = 10 * 60 * 1000;
 /// What a keyed record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recognition {
-    /// The first with its key, now remembered.
+    /// The first with its key.
     First,
-    /// A repeat of a record that is stored, or will be in this batch.
+    /// There was one with its key and body.
     Repeat,
-    /// The key was used with another body.
+    /// There were some with its key, none of them with its body.
     Conflict,
 }
 
@@ -37,9 +40,9 @@ pub struct IdempotencyWindow {
 }
 
 impl IdempotencyWindow {
-    /// A window with what the store kept of it, in the order of the offsets.
+    /// A window with what is known of it, in the order of the offsets.
     #[must_use]
-    pub fn new(max_entries: usize, kept: Vec<IdempotencyEntry>) -> Self {
+    pub fn new(max_entries: usize, known: Vec<IdempotencyEntry>) -> Self {
         let mut window = Self {
             entries: VecDeque::new(),
             first: 0,
@@ -48,34 +51,53 @@ impl IdempotencyWindow {
             max_entries: max_entries.max(1),
             forgotten_early: 0,
         };
-        for entry in kept {
+        for entry in known {
             window.recognise(&entry);
         }
         window
     }
 
-    /// Judges a keyed record, and remembers it where it is the first with its key. Append times must not decrease from
-    /// call to call.
+    /// Judges a keyed record by those before it, and remembers it. Append times must not decrease from call to call.
     pub fn recognise(&mut self, record: &IdempotencyEntry) -> Recognition {
         self.forget_before(oldest_in_window(record.append_time));
         let hash = self.hash(record);
         let (entries, first) = (&self.entries, self.first);
-        let is_same = |number: &u64| entry(entries, first, *number).is_some_and(|known| is_same_part(known, record));
-        if let Some(number) = self.index.find(hash, is_same) {
-            let same_body = entry(entries, first, *number).is_some_and(|known| known.body == record.body);
-            return if same_body { Recognition::Repeat } else { Recognition::Conflict };
-        }
-        if self.entries.len() >= self.max_entries {
-            self.forget_oldest();
-            self.forgotten_early += 1;
-        }
-        let number = self.first + self.entries.len() as u64;
-        self.entries.push_back(record.clone());
-        let (entries, first, hasher) = (&self.entries, self.first, &self.hasher);
-        self.index.insert_unique(hash, number, |number| {
-            entry(entries, first, *number).map(|known| hash_of(hasher, known)).unwrap_or_default()
+        let same_key = self
+            .index
+            .iter_hash(hash)
+            .filter_map(|number| entry(entries, first, *number))
+            .filter(|known| is_same_part(known, record));
+        let recognition = same_key.fold(Recognition::First, |found, known| match found {
+            Recognition::Repeat => found,
+            _ if known.body == record.body => Recognition::Repeat,
+            _ => Recognition::Conflict,
         });
-        Recognition::First
+        self.remember(record.clone(), hash);
+        recognition
+    }
+
+    /// The first record that a later writer must read again to know what this window knows at `append_time`: all that is
+    /// forgotten then is forgotten before.
+    pub fn oldest_at(&mut self, append_time: i64) -> Option<Offset> {
+        self.forget_before(oldest_in_window(append_time));
+        self.oldest()
+    }
+
+    /// The first record that is remembered.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Offset> {
+        self.entries.front().map(|entry| entry.offset)
+    }
+
+    /// Most records that are remembered; as many as decided of those that were judged so far.
+    #[must_use]
+    pub const fn max_entries(&self) -> usize {
+        self.max_entries
+    }
+
+    /// From now on at most so many records are remembered.
+    pub fn set_max_entries(&mut self, max_entries: usize) {
+        self.max_entries = max_entries.max(1);
     }
 
     /// How many records are remembered.
@@ -93,6 +115,19 @@ impl IdempotencyWindow {
     /// How many records were forgotten within their ten minutes since the last call, because there were too many.
     pub fn take_forgotten_early(&mut self) -> u64 {
         std::mem::take(&mut self.forgotten_early)
+    }
+
+    fn remember(&mut self, record: IdempotencyEntry, hash: u64) {
+        while self.entries.len() >= self.max_entries {
+            self.forget_oldest();
+            self.forgotten_early += 1;
+        }
+        let number = self.first + self.entries.len() as u64;
+        self.entries.push_back(record);
+        let (entries, first, hasher) = (&self.entries, self.first, &self.hasher);
+        self.index.insert_unique(hash, number, |number| {
+            entry(entries, first, *number).map(|known| hash_of(hasher, known)).unwrap_or_default()
+        });
     }
 
     fn forget_before(&mut self, oldest: i64) {
@@ -138,7 +173,6 @@ fn hash_of(hasher: &RandomState, record: &IdempotencyEntry) -> u64 {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use luminate_model::Offset;
     use proptest::prelude::*;
 
     use super::*;
@@ -155,22 +189,19 @@ mod tests {
         assert_eq!(window.recognise(&first), Recognition::First);
         assert_eq!(window.recognise(&keyed(1, 5, 1, 1)), Recognition::Repeat);
         assert_eq!(window.recognise(&keyed(2, 5, 1, 2)), Recognition::Conflict);
-        assert_eq!(window.recognise(&keyed(3, 5, 1, 1)), Recognition::Repeat, "a conflict changes nothing");
+        assert_eq!(window.recognise(&keyed(3, 5, 1, 1)), Recognition::Repeat, "a conflict does not hide what it met");
         assert_eq!(window.recognise(&keyed(4, 5, 2, 1)), Recognition::First);
         assert_eq!(window.recognise(&IdempotencyEntry { part: 1, ..first.clone() }), Recognition::First);
         assert_eq!(window.recognise(&IdempotencyEntry { tenant: tenant("b"), ..first }), Recognition::First);
     }
 
     #[test]
-    fn the_window_is_ten_minutes_from_the_first() {
+    fn the_window_is_ten_minutes_from_the_last() {
         let mut window = IdempotencyWindow::new(10, Vec::new());
         window.recognise(&keyed(0, 0, 1, 1));
         assert_eq!(window.recognise(&keyed(1, WINDOW_MS, 1, 1)), Recognition::Repeat);
-        assert_eq!(
-            window.recognise(&keyed(2, WINDOW_MS + 1, 1, 1)),
-            Recognition::First,
-            "a repeat does not prolong it"
-        );
+        assert_eq!(window.recognise(&keyed(2, 2 * WINDOW_MS, 1, 1)), Recognition::Repeat, "a repeat prolongs it");
+        assert_eq!(window.recognise(&keyed(3, 3 * WINDOW_MS + 1, 1, 1)), Recognition::First);
         assert_eq!(window.len(), 1);
     }
 
@@ -185,38 +216,59 @@ mod tests {
         assert_eq!(window.recognise(&keyed(6, 0, 0, 1)), Recognition::First, "forgotten");
     }
 
+    /// Made-up records: pauses, keys, parts, bodies, tenants.
+    fn records() -> impl Strategy<Value = Vec<IdempotencyEntry>> {
+        let one = (0..WINDOW_MS / 2, 0..6_u128, 0..2_u32, 0..2_u128, 0..2_usize);
+        proptest::collection::vec(one, 1..80).prop_map(|steps| {
+            let mut now = 0;
+            let numbered = steps.into_iter().enumerate();
+            numbered
+                .map(|(number, (pause, key, part, body, of))| {
+                    now += pause;
+                    let tenant = tenant(if of == 0 { "a" } else { "b" });
+                    IdempotencyEntry { tenant, key, part, body, append_time: now, offset: Offset(number as u64) }
+                })
+                .collect()
+        })
+    }
+
     proptest! {
         /// What the window says is what looking through all former records says.
         #[test]
-        fn it_decides_as_a_full_search_does(
-            steps in proptest::collection::vec((0..WINDOW_MS / 2, 0..6_u128, 0..2_u32, 0..2_u128, 0..2_usize), 1..80),
-            restart in 0..80_usize,
-        ) {
+        fn it_decides_as_a_full_search_does(records in records()) {
             let mut window = IdempotencyWindow::new(1000, Vec::new());
-            let mut firsts: Vec<IdempotencyEntry> = Vec::new();
-            let mut now = 0;
-            for (number, (pause, key, part, body, of)) in steps.into_iter().enumerate() {
-                if number == restart {
-                    window = IdempotencyWindow::new(1000, firsts.clone());
-                }
-                now += pause;
-                let tenant = tenant(if of == 0 { "a" } else { "b" });
-                let record = IdempotencyEntry { tenant, key, part, body, append_time: now, offset: Offset(number as u64) };
-                let known = firsts
-                    .iter()
-                    .rev()
-                    .find(|known| is_same_part(known, &record) && now - known.append_time <= WINDOW_MS);
-                let expected = match known {
-                    None => Recognition::First,
-                    Some(known) if known.body == body => Recognition::Repeat,
-                    Some(_) => Recognition::Conflict,
+            for (at, record) in records.iter().enumerate() {
+                let in_window = |known: &&IdempotencyEntry| record.append_time - known.append_time <= WINDOW_MS;
+                let known: Vec<_> =
+                    records[..at].iter().filter(|known| is_same_part(known, record)).filter(in_window).collect();
+                let expected = if known.is_empty() {
+                    Recognition::First
+                } else if known.iter().any(|known| known.body == record.body) {
+                    Recognition::Repeat
+                } else {
+                    Recognition::Conflict
                 };
-                prop_assert_eq!(window.recognise(&record), expected);
-                if expected == Recognition::First {
-                    firsts.push(record);
-                }
-                prop_assert!(window.entries.iter().all(|entry| now - entry.append_time <= WINDOW_MS));
+                prop_assert_eq!(window.recognise(record), expected);
                 prop_assert_eq!(window.index.len(), window.len());
+            }
+        }
+
+        /// A writer that begins with the oldest record that its predecessor remembered decides all that follows as the
+        /// predecessor would have, also where there are more records than may be remembered.
+        #[test]
+        fn reading_again_from_the_oldest_decides_the_same(
+            records in records(),
+            begin in 0..80_usize,
+            max_entries in 1..20_usize,
+        ) {
+            let begin = begin % records.len();
+            let mut first = IdempotencyWindow::new(max_entries, Vec::new());
+            records[..begin].iter().for_each(|record| { first.recognise(record); });
+            let oldest = first.oldest_at(records[begin].append_time);
+            let reread = records[..begin].iter().filter(|known| oldest.is_some_and(|oldest| known.offset >= oldest));
+            let mut second = IdempotencyWindow::new(max_entries, reread.cloned().collect());
+            for record in &records[begin..] {
+                prop_assert_eq!(first.recognise(record), second.recognise(record));
             }
         }
     }

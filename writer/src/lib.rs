@@ -28,6 +28,7 @@ pub mod idempotency;
 pub mod judge;
 mod partition;
 pub mod progress;
+pub mod protocol;
 pub mod schema_registry;
 mod watch;
 pub mod writer;

@@ -1,23 +1,27 @@
-//! One partition's way from the queue to the store: poll, decode, judge, batch, keep dead letters, store, commit.
+//! One partition's way from the queue to the store: reads records, hands them to the [`protocol`](crate::protocol), and does
+//! what it says.
 
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use luminate_model::Offset;
-use luminate_queue::{ConsumedRecord, DeadLetters, PartitionConsumer};
+use luminate_model::Source;
+use luminate_queue::{ConsumedRecord, DeadLetters, PartitionConsumer, QueueError};
 use luminate_runtime::lifecycle::StopSignal;
 use luminate_runtime::telemetry::Metrics;
-use luminate_storage::SampleSink;
+use luminate_storage::{IntentSink, Permit, SampleSink, StorageError, Stored};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::batch::{BatchLimits, ClosedBatch, OpenBatch};
+use crate::Clock;
+use crate::batch::BatchLimits;
 use crate::config::WriterConfig;
 use crate::decode::RecordDecoder;
 use crate::error::WriterError;
-use crate::idempotency::IdempotencyWindow;
-use crate::judge::{NeedsSchema, Verdict, judge};
 use crate::progress::Progress;
+use crate::protocol::{Action, End, Event, Operation, Outcome, PartitionProtocol, ProtocolRules, StoredBatch, Ticket};
 use crate::schema_registry::RegisteredSchemas;
 
 /// What all partitions of a writer share.
@@ -27,6 +31,7 @@ pub(crate) struct Pipeline {
     pub(crate) dead_letters: Arc<dyn DeadLetters>,
     pub(crate) schemas: Arc<RegisteredSchemas>,
     pub(crate) progress: Progress,
+    pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
 }
 
@@ -34,23 +39,25 @@ pub(crate) struct Pipeline {
 pub(crate) struct PartitionWriter {
     pipeline: Arc<Pipeline>,
     consumer: Box<dyn PartitionConsumer>,
-    decoder: RecordDecoder,
-    /// Told when the process stops: what was read is stored first.
-    stop: StopSignal,
-    /// Told when the partition is taken away: what was read is dropped, its next owner reads it again.
-    revoked: watch::Receiver<bool>,
-    /// The first offset that was ever read here, for a store that knows nothing yet.
-    origin: Option<Offset>,
-    retry_delay: Duration,
+    protocol: PartitionProtocol,
+    /// Told when the process stops; `None` once the protocol knows.
+    stop: Option<StopSignal>,
+    /// Told when the partition is taken away; `None` once the protocol knows.
+    revoked: Option<watch::Receiver<bool>>,
+    /// Records that were read and not taken by the protocol yet.
+    read: VecDeque<ConsumedRecord>,
+    /// What the protocol waits for.
+    running: Option<(Ticket, Work)>,
+    /// When the open batch was opened.
+    opened_at: Option<Instant>,
+    /// Not before this are records read again.
+    read_again_at: Option<Instant>,
+    /// The number of a schema that the next record needs.
+    unknown_schema: Option<u32>,
 }
 
-/// What comes next.
-enum Event {
-    Records(Vec<ConsumedRecord>),
-    BatchIsOld,
-    Stop,
-    Revoked,
-}
+/// An operation at work.
+type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 impl PartitionWriter {
     pub(crate) fn new(
@@ -59,168 +66,289 @@ impl PartitionWriter {
         stop: StopSignal,
         revoked: watch::Receiver<bool>,
     ) -> Self {
-        let retry_delay = pipeline.config.retry.first_delay.get();
         let decoder = RecordDecoder::new(consumer.owner().cloned(), Arc::clone(&pipeline.schemas));
-        Self { pipeline, consumer, decoder, stop, revoked, origin: None, retry_delay }
+        let rules = rules(&pipeline, consumer.session_timeout());
+        let protocol = PartitionProtocol::new(consumer.source(), decoder, rules);
+        Self {
+            pipeline,
+            consumer,
+            protocol,
+            stop: Some(stop),
+            revoked: Some(revoked),
+            read: VecDeque::new(),
+            running: None,
+            opened_at: None,
+            read_again_at: None,
+            unknown_schema: None,
+        }
     }
 
     /// Runs until the process stops, the partition is taken away, or something is wrong that only an operator can mend.
     pub(crate) async fn run(mut self) {
         let source = self.consumer.source();
-        while let Err(error) = self.store_records().await {
-            if !error.is_retryable() {
-                tracing::error!(%source, code = error.code(), %error, "partition stopped: an operator must look");
-                self.pipeline.progress.stopped(source, error.code());
-                return;
+        match self.run_protocol().await {
+            End::Released => self.pipeline.progress.released(source),
+            End::Lost(error) => {
+                tracing::warn!(%source, code = error.code(), %error, "the partition is another writer's");
+                self.pipeline.progress.released(source);
             }
-            let delay_ms = self.retry_delay.as_millis() as u64;
-            tracing::warn!(%source, code = error.code(), %error, delay_ms, "partition will be tried again");
-            if !self.wait_for_next_attempt().await {
-                break;
+            End::Halted(halt) => {
+                tracing::error!(%source, code = halt.code(), error = %halt, "partition stopped: an operator must look");
+                self.pipeline.progress.stopped(source, halt.code());
             }
         }
-        self.pipeline.progress.released(source);
     }
 
-    /// From finding out where to continue to the end of the work. After an error the next call begins anew: the store knows
-    /// what it has, also of a batch whose outcome was in doubt, and the queue still has what is missing.
-    async fn store_records(&mut self) -> Result<(), WriterError> {
-        let mut window = self.resume().await?;
-        let mut batch = OpenBatch::new(self.consumer.source(), self.limits());
-        let mut opened_at = Instant::now();
+    async fn run_protocol(&mut self) -> End {
+        let mut event = Event::Begin(self.consumer.committed().clone());
         loop {
-            match self.next_event(&batch, opened_at).await? {
-                Event::Records(records) => {
-                    for record in records {
-                        if batch.is_empty() {
-                            opened_at = Instant::now();
+            let mut actions = VecDeque::from(self.protocol.handle(event));
+            while let Some(action) = actions.pop_front() {
+                match action {
+                    Action::Do(ticket, operation) => match operation {
+                        // The queue's calls are short, and nothing can be read beside them.
+                        Operation::Seek(_) | Operation::Commit { .. } => {
+                            let outcome = self.ask_queue(operation).await;
+                            actions.extend(self.protocol.handle(Event::Done(ticket, outcome)));
                         }
-                        let verdict = match self.judge(&mut window, &record).await {
-                            Ok(verdict) => verdict,
-                            Err(error) => {
-                                // What came before does not wait for a registry that is away.
-                                self.settle(&mut batch, opened_at).await?;
-                                return Err(error);
-                            }
-                        };
-                        batch.add(&record, verdict);
-                        if batch.is_full() {
-                            self.settle(&mut batch, opened_at).await?;
-                        }
-                        // Decoding many records must not keep other tasks waiting.
-                        tokio::task::coop::consume_budget().await;
+                        operation => self.running = Some((ticket, self.begin(operation))),
+                    },
+                    Action::LearnSchema(id, record) => {
+                        self.unknown_schema = Some(id);
+                        self.read.push_front(record);
                     }
-                    self.pipeline.metrics.idempotency_forgotten.inc_by(window.take_forgotten_early());
-                    self.pipeline.progress.reading(self.consumer.source(), batch.oldest_append_time());
+                    Action::Begun(next) => {
+                        tracing::info!(source = %self.consumer.source(), %next, "partition begins");
+                        self.pipeline.progress.stored(self.consumer.source(), next);
+                    }
+                    Action::Stored(batch) => self.account(batch),
+                    Action::Failed(error) => {
+                        let source = self.consumer.source();
+                        tracing::warn!(%source, code = error.code(), %error, "partition will be tried again");
+                    }
+                    Action::End(end) => return end,
                 }
-                Event::BatchIsOld => self.settle(&mut batch, opened_at).await?,
-                Event::Stop => return self.settle(&mut batch, opened_at).await,
-                Event::Revoked => return Ok(()),
             }
+            self.note_open_batch();
+            event = self.next_event().await;
         }
     }
 
-    /// Goes to where the store ends. Where it knows nothing of the source, what was committed decides.
-    async fn resume(&mut self) -> Result<IdempotencyWindow, WriterError> {
-        let source = self.consumer.source();
-        let known = self.pipeline.sink.resume(&source).await?;
-        let next = known.next.or(self.consumer.committed().next).or(self.origin);
-        if let Some(next) = next {
-            self.consumer.seek(next).await?;
-        }
-        if let Some(stored) = known.next {
-            // The commit of what is stored may have been lost, and the queue would keep it until the next batch.
-            self.consumer.commit(stored, "").await?;
-        }
-        let window = IdempotencyWindow::new(self.pipeline.config.idempotency.max_entries, known.idempotency);
-        tracing::info!(%source, next = next.map(|next| next.0), keyed_records = window.len(), "partition begins");
-        self.pipeline.progress.stored(source, next.unwrap_or_default());
-        Ok(window)
-    }
-
-    /// Judges a record, for which the registry may have to be asked about its schema. While that is away this fails, and the
-    /// partition waits.
-    async fn judge(&mut self, window: &mut IdempotencyWindow, record: &ConsumedRecord) -> Result<Verdict, WriterError> {
+    /// Waits for whatever comes first.
+    async fn next_event(&mut self) -> Event {
         loop {
-            match judge(window, &self.decoder, record) {
-                Ok(verdict) => return Ok(verdict),
-                Err(NeedsSchema(id)) => self.pipeline.schemas.learn(id).await?,
-            }
-        }
-    }
-
-    async fn next_event(&mut self, batch: &OpenBatch, opened_at: Instant) -> Result<Event, WriterError> {
-        let Self { pipeline, consumer, stop, revoked, origin, .. } = self;
-        let batch_config = &pipeline.config.batch;
-        tokio::select! {
-            biased;
-            _ = revoked.wait_for(|revoked| *revoked) => Ok(Event::Revoked),
-            () = stop.requested() => Ok(Event::Stop),
-            () = sleep_until(opened_at + batch_config.max_age.get()), if !batch.is_empty() => Ok(Event::BatchIsOld),
-            records = consumer.poll(batch_config.poll_bytes.as_usize()) => match records {
-                Ok(records) => {
-                    *origin = origin.or(records.first().map(|record| record.offset));
-                    Ok(Event::Records(records))
+            let wants_records = self.protocol.wants_records() && self.unknown_schema.is_none();
+            let waits_for_record = wants_records && self.read.is_empty();
+            let poll_bytes = self.pipeline.config.batch.poll_bytes.as_usize();
+            let due_at = self.opened_at.map(|opened| opened + self.pipeline.config.batch.max_age.get());
+            let happened = tokio::select! {
+                biased;
+                () = told(&mut self.revoked) => Happened::Revoked,
+                () = asked_to_stop(&mut self.stop) => Happened::Stop,
+                event = finished(&mut self.running) => Happened::Finished(event),
+                () = at(due_at) => Happened::BatchDue,
+                () = learn(&self.pipeline, self.unknown_schema) => Happened::Learned,
+                () = std::future::ready(()), if wants_records && !waits_for_record => Happened::RecordIsThere,
+                () = at(self.read_again_at), if waits_for_record => Happened::MayReadAgain,
+                records = self.consumer.poll(poll_bytes), if waits_for_record && self.read_again_at.is_none() => {
+                    Happened::Polled(records)
+                }
+            };
+            match happened {
+                Happened::Revoked => {
+                    self.revoked = None;
+                    return Event::Revoked;
+                }
+                Happened::Stop => {
+                    self.stop = None;
+                    return Event::Stop;
+                }
+                Happened::Finished(event) => {
+                    self.running = None;
+                    return event;
+                }
+                Happened::BatchDue => {
+                    self.opened_at = None;
+                    return Event::BatchDue;
+                }
+                Happened::Learned => self.unknown_schema = None,
+                Happened::MayReadAgain => self.read_again_at = None,
+                Happened::RecordIsThere => {
+                    // Decoding many records must not keep other tasks waiting.
+                    tokio::task::coop::consume_budget().await;
+                    if let Some(record) = self.read.pop_front() {
+                        return Event::Record(record);
+                    }
+                }
+                Happened::Polled(Ok(records)) => {
+                    self.read.extend(records);
                 }
                 // The queue closes when the process stops.
-                Err(luminate_queue::QueueError::Closed) => Ok(Event::Stop),
-                Err(error) => Err(error.into()),
-            },
+                Happened::Polled(Err(QueueError::Closed)) => return Event::Stop,
+                Happened::Polled(Err(error)) if error.is_retryable() => {
+                    tracing::warn!(code = error.code(), %error, "no records can be read for now");
+                    self.read_again_at = Some(Instant::now() + self.pipeline.config.retry.first_delay.get());
+                }
+                Happened::Polled(Err(error)) => return Event::ReadFailed(error.into()),
+            }
         }
     }
 
-    /// Keeps the dead letters, stores the batch, commits: in this order, so that no record is passed before what became
-    /// of it is durable.
-    async fn settle(&mut self, batch: &mut OpenBatch, opened_at: Instant) -> Result<(), WriterError> {
-        let Some(ClosedBatch { dead_letters, batch, repeated, bytes }) = batch.close() else { return Ok(()) };
+    async fn ask_queue(&mut self, operation: Operation) -> Outcome {
+        let (outcome, done) = match operation {
+            Operation::Commit { next, metadata, keep_from } => {
+                let sent = Permit::now();
+                self.consumer.keep_from(keep_from);
+                (self.consumer.commit(next, &metadata).await, Outcome::Committed { sent })
+            }
+            Operation::Seek(next) => {
+                // What was read lies elsewhere.
+                self.read.clear();
+                (self.consumer.seek(next).await, Outcome::Sought)
+            }
+            // The others are not the queue's.
+            _ => return Outcome::Waited,
+        };
+        outcome.map_or_else(|error| Outcome::Failed(error.into()), |()| done)
+    }
+
+    fn begin(&self, operation: Operation) -> Work {
         let pipeline = Arc::clone(&self.pipeline);
-        let metrics = &pipeline.metrics;
-        let (source, next, samples) = (batch.source, batch.next, batch.samples());
-        let codes: Vec<String> = dead_letters.iter().map(|letter| letter.code.clone()).collect();
-        if !dead_letters.is_empty() {
-            pipeline.dead_letters.put(dead_letters).await?;
-        }
+        let source = self.consumer.source();
+        Box::pin(async move { pipeline.perform(source, operation).await.unwrap_or_else(Outcome::Failed) })
+    }
 
-        let started = Instant::now();
-        let written = pipeline.sink.write(batch).await;
-        metrics.storage_write_duration.observe(started.elapsed().as_secs_f64());
-        let stored = written.inspect_err(|_| metrics.storage_write_failures.inc())?;
-
+    fn account(&mut self, batch: StoredBatch) {
+        let metrics = &self.pipeline.metrics;
         metrics.storage_writes.inc();
-        metrics.samples_stored.inc_by(stored.samples);
-        metrics.samples_erased.inc_by(stored.erased);
-        metrics.samples_repeated.inc_by(repeated);
-        metrics.batch_samples.observe(samples as f64);
-        metrics.batch_bytes.observe(bytes as f64);
-        metrics.batch_age.observe(opened_at.elapsed().as_secs_f64());
-        for code in codes {
+        metrics.samples_stored.inc_by(batch.stored.samples);
+        metrics.samples_erased.inc_by(batch.stored.erased);
+        metrics.samples_repeated.inc_by(batch.repeated);
+        metrics.batch_samples.observe(batch.samples as f64);
+        metrics.batch_bytes.observe(batch.bytes as f64);
+        let age_ms = (self.pipeline.clock)().saturating_sub(batch.oldest_append_time).max(0);
+        metrics.batch_age.observe(age_ms as f64 / 1000.0);
+        for code in batch.dead_letters {
             metrics.dead_letters.with([&code]).inc();
         }
-        pipeline.progress.stored(source, next);
-        self.retry_delay = pipeline.config.retry.first_delay.get();
-
-        self.consumer.commit(next, "").await?;
-        Ok(())
+        self.pipeline.progress.stored(self.consumer.source(), batch.next);
     }
 
-    /// Waits a little longer each time; false where there shall be no further attempt.
-    async fn wait_for_next_attempt(&mut self) -> bool {
-        let delay = self.retry_delay;
-        self.retry_delay = (delay * 2).min(self.pipeline.config.retry.max_delay.get());
-        tokio::select! {
-            biased;
-            _ = self.revoked.wait_for(|revoked| *revoked) => false,
-            () = self.stop.requested() => false,
-            () = sleep(delay) => true,
+    /// Keeps what others see of the open batch.
+    fn note_open_batch(&mut self) {
+        if !self.protocol.has_open_batch() {
+            self.opened_at = None;
+        } else if self.opened_at.is_none() {
+            self.opened_at = Some(Instant::now());
+        }
+        self.pipeline.metrics.idempotency_forgotten.inc_by(self.protocol.take_forgotten_early());
+        if self.read.is_empty() {
+            self.pipeline.progress.reading(self.consumer.source(), self.protocol.oldest_append_time());
         }
     }
+}
 
-    fn limits(&self) -> BatchLimits {
-        let config = &self.pipeline.config;
-        BatchLimits {
+/// What came first.
+enum Happened {
+    Revoked,
+    Stop,
+    Finished(Event),
+    BatchDue,
+    Learned,
+    RecordIsThere,
+    MayReadAgain,
+    Polled(Result<Vec<ConsumedRecord>, QueueError>),
+}
+
+async fn told(revoked: &mut Option<watch::Receiver<bool>>) {
+    match revoked {
+        // The sender is gone where the partition is.
+        Some(revoked) => drop(revoked.wait_for(|revoked| *revoked).await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn asked_to_stop(stop: &mut Option<StopSignal>) {
+    match stop {
+        Some(stop) => stop.requested().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn finished(running: &mut Option<(Ticket, Work)>) -> Event {
+    match running {
+        Some((ticket, work)) => Event::Done(*ticket, work.await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Asks the schema registry until it answers.
+async fn learn(pipeline: &Pipeline, schema: Option<u32>) {
+    let Some(id) = schema else { return std::future::pending().await };
+    let mut delay = pipeline.config.retry.first_delay.get();
+    while let Err(error) = pipeline.schemas.learn(id).await {
+        tracing::warn!(%error, "a record waits for its schema");
+        sleep(delay).await;
+        delay = (delay * 2).min(pipeline.config.retry.max_delay.get());
+    }
+}
+
+fn rules(pipeline: &Pipeline, session_timeout: Option<Duration>) -> ProtocolRules {
+    let config = &pipeline.config;
+    ProtocolRules {
+        by_intent: pipeline.sink.intents().is_some(),
+        session_timeout,
+        limits: BatchLimits {
             samples: config.batch.max_samples,
             bytes: config.batch.max_bytes.as_usize(),
             dead_letter_bytes: config.dead_letters.max_bytes.as_usize(),
+        },
+        max_keyed_records: config.idempotency.max_entries,
+        first_delay: config.retry.first_delay.get(),
+        max_delay: config.retry.max_delay.get(),
+    }
+}
+
+impl Pipeline {
+    /// Does what is not the queue's.
+    async fn perform(&self, source: Source, operation: Operation) -> Result<Outcome, WriterError> {
+        match operation {
+            Operation::ResumeStore => Ok(Outcome::Resumed(self.sink.resume(&source).await?)),
+            Operation::FindTarget => Ok(Outcome::Target(self.intents()?.target(&source).await?)),
+            Operation::KeepDeadLetters(letters) => {
+                self.dead_letters.put(letters.as_ref().clone()).await?;
+                Ok(Outcome::DeadLettersKept)
+            }
+            Operation::Write(batch) => self.timed(self.sink.write(batch)).await,
+            Operation::Insert(batch, target, permit) => {
+                self.timed(self.intents()?.insert(&batch, &target, permit)).await
+            }
+            Operation::Settle(batch, target, permit) => {
+                self.timed(self.intents()?.settle(&batch, &target, permit)).await
+            }
+            Operation::Wait(delay) => {
+                sleep(delay).await;
+                Ok(Outcome::Waited)
+            }
+            Operation::Seek(_) | Operation::Commit { .. } => Ok(Outcome::Waited),
         }
+    }
+
+    fn intents(&self) -> Result<&dyn IntentSink, StorageError> {
+        self.sink.intents().ok_or_else(|| StorageError::Damaged("the store takes no intents".to_owned()))
+    }
+
+    async fn timed(&self, store: impl Future<Output = Result<Stored, StorageError>>) -> Result<Outcome, WriterError> {
+        let started = Instant::now();
+        let stored = store.await;
+        self.metrics.storage_write_duration.observe(started.elapsed().as_secs_f64());
+        Ok(Outcome::Stored(stored.inspect_err(|_| self.metrics.storage_write_failures.inc())?))
     }
 }

@@ -62,6 +62,7 @@ pub fn build(config: WriterConfig, parts: WriterParts) -> Result<Writer, Invalid
         dead_letters: Arc::clone(&dead_letters),
         schemas: Arc::new(RegisteredSchemas::new(schema_registry)),
         progress: progress.clone(),
+        clock: Arc::clone(&clock),
         metrics: lifecycle.metrics().clone(),
     });
     let watch = Watch::new(Arc::clone(&pipeline), Arc::clone(&queue), Arc::clone(&clock), &lifecycle);

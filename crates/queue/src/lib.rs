@@ -147,6 +147,9 @@ pub enum QueueError {
         /// The first offset that is there.
         begin: Offset,
     },
+    /// Another consumer owns the partition now: what this one commits does not count.
+    #[error("the partition belongs to another consumer: {0}")]
+    Fenced(String),
     /// The queue's data is not what it should be.
     #[error("the queue is damaged: {0}")]
     Damaged(String),
@@ -162,6 +165,7 @@ impl QueueError {
         match self {
             Self::Unavailable(_) => "queue_unavailable",
             Self::OutOfRange { .. } => "queue_offset_out_of_range",
+            Self::Fenced(_) => "queue_fenced",
             Self::Damaged(_) => "queue_damaged",
             Self::Closed => "queue_closed",
         }
@@ -249,6 +253,12 @@ pub trait PartitionConsumer: Send + 'static {
     /// # Errors
     /// [`QueueError`]; [`QueueError::Closed`] when the queue was closed and everything was returned.
     async fn poll(&mut self, max_bytes: usize) -> Result<Vec<ConsumedRecord>, QueueError>;
+
+    /// From the next commit on, records before the committed offset but not before `offset` may be sought again; `None` for
+    /// none. For a queue that removes what was committed; one with a retention of its own does nothing.
+    fn keep_from(&mut self, offset: Option<Offset>) {
+        let _ = offset;
+    }
 
     /// Notes that everything before `next` is done, with text to be found at the next assignment. Where there is text, it is
     /// durable when this returns: it is an intent, and something will be stored that only the intent explains.

@@ -40,7 +40,15 @@ impl Permit {
     /// # Errors
     /// [`StorageError::PermitExpired`]
     pub fn remaining(&self) -> Result<Duration, StorageError> {
-        match self.expires.checked_sub(Self::now()) {
+        self.remaining_at(Self::now())
+    }
+
+    /// What is left of it at `now`.
+    ///
+    /// # Errors
+    /// [`StorageError::PermitExpired`]
+    pub fn remaining_at(&self, now: Duration) -> Result<Duration, StorageError> {
+        match self.expires.checked_sub(now) {
             Some(left) if !left.is_zero() => Ok(left),
             _ => Err(StorageError::PermitExpired),
         }

@@ -1,0 +1,440 @@
+//! The protocol of one partition for as long as it is this writer's.
+
+use std::time::Duration;
+
+use luminate_model::{Offset, Source};
+use luminate_queue::{Committed, ConsumedRecord, QueueError};
+use luminate_storage::{Permit, Resume, StorageError};
+
+use super::event::{Action, End, Event, Halt, Operation, Outcome, Ticket};
+use super::metadata::CommitMetadata;
+use super::pending::{Pending, Step};
+use super::reading::{Reading, Start};
+use crate::batch::{BatchLimits, OpenBatch};
+use crate::decode::RecordDecoder;
+use crate::error::WriterError;
+use crate::idempotency::IdempotencyWindow;
+use crate::judge::{NeedsSchema, judge};
+
+/// What holds for a partition as long as it is this writer's.
+#[derive(Debug, Clone)]
+pub struct ProtocolRules {
+    /// Whether the store needs an intent; else it stores batch and next offset in one step.
+    pub by_intent: bool,
+    /// How long after a commit was sent nobody else can own the partition; `None` where nobody else ever can.
+    pub session_timeout: Option<Duration>,
+    /// When a batch is full.
+    pub limits: BatchLimits,
+    /// How many keyed records are remembered at most.
+    pub max_keyed_records: usize,
+    /// Time before the first repetition of what failed.
+    pub first_delay: Duration,
+    /// The longest time between two attempts.
+    pub max_delay: Duration,
+}
+
+/// The protocol of one partition. Feed it with [`handle`](Self::handle) and obey; records only while
+/// [`wants_records`](Self::wants_records).
+pub struct PartitionProtocol {
+    source: Source,
+    rules: ProtocolRules,
+    decoder: RecordDecoder,
+    phase: Phase,
+    window: IdempotencyWindow,
+    /// Everything before was read for a batch or settled long ago; `None` until that is known.
+    position: Option<Offset>,
+    /// Where to begin with a store that knows nothing yet: what was committed, else the first record that was ever read.
+    origin: Option<Offset>,
+    open: OpenBatch,
+    /// The first keyed record that was remembered when the first record of `open` was judged.
+    open_keyed: Option<Offset>,
+    is_due: bool,
+    pending: Option<Pending>,
+    /// The next offset of what is stored, and not committed as such.
+    stored: Option<Offset>,
+    /// The operation that was asked for last and has not ended.
+    running: Option<Running>,
+    tickets: u64,
+    retry_delay: Duration,
+    leaving: Option<Leaving>,
+}
+
+/// Where the partition stands before and after records are read.
+#[derive(Debug)]
+enum Phase {
+    /// Waits for its beginning.
+    New,
+    /// The store must say where to continue.
+    Resume,
+    /// The queue must go to where reading begins, and what is read there is for this.
+    Seek(Offset, Reading),
+    /// Records are read.
+    Read(Reading),
+    /// Nothing more will be done.
+    Over,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Running {
+    ticket: Ticket,
+    kind: Kind,
+}
+
+/// What an operation is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Finds out where to begin.
+    Begin,
+    /// Takes the pending batch a step further, up to the store.
+    Prepare,
+    /// Has the store store the pending batch.
+    Store,
+    /// Commits that everything is settled.
+    Settled,
+    /// Lets time pass.
+    Wait,
+}
+
+/// Why the partition is to be let go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Leaving {
+    /// The process stops: what was read is stored first.
+    Stop,
+    /// The partition is taken away: what was read is dropped, its next owner reads it again.
+    Revoked,
+}
+
+impl PartitionProtocol {
+    /// The protocol of `source`, whose records `decoder` reads.
+    #[must_use]
+    pub fn new(source: Source, decoder: RecordDecoder, rules: ProtocolRules) -> Self {
+        Self {
+            source,
+            decoder,
+            phase: Phase::New,
+            window: IdempotencyWindow::new(rules.max_keyed_records, Vec::new()),
+            position: None,
+            origin: None,
+            open: OpenBatch::new(source, rules.limits, None),
+            open_keyed: None,
+            is_due: false,
+            pending: None,
+            stored: None,
+            running: None,
+            tickets: 0,
+            retry_delay: rules.first_delay,
+            leaving: None,
+            rules,
+        }
+    }
+
+    /// Whether the next record is welcome; where not, read none.
+    #[must_use]
+    pub fn wants_records(&self) -> bool {
+        let has_room = match &self.phase {
+            Phase::Read(Reading::Rebuild(_)) => true,
+            Phase::Read(_) => !self.open.is_full(),
+            _ => false,
+        };
+        has_room && self.leaving.is_none()
+    }
+
+    /// Whether a batch is open whose age counts.
+    #[must_use]
+    pub fn has_open_batch(&self) -> bool {
+        matches!(self.phase, Phase::Read(Reading::New)) && !self.open.is_empty() && !self.is_due
+    }
+
+    /// When the queue appended the oldest record that was read and is not on its way to the store, ms since 1970.
+    #[must_use]
+    pub fn oldest_append_time(&self) -> Option<i64> {
+        self.open.oldest_append_time()
+    }
+
+    /// How many keyed records were forgotten within their ten minutes since the last call, because there were too many.
+    pub fn take_forgotten_early(&mut self) -> u64 {
+        self.window.take_forgotten_early()
+    }
+
+    /// Takes note of an event, and says what to do about it, in this order.
+    pub fn handle(&mut self, event: Event) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if let Err(end) = self.note(event, &mut actions).and_then(|()| self.go_on(&mut actions)) {
+            self.phase = Phase::Over;
+            self.running = None;
+            actions.push(Action::End(end));
+        }
+        actions
+    }
+
+    fn note(&mut self, event: Event, actions: &mut Vec<Action>) -> Result<(), End> {
+        match event {
+            _ if matches!(self.phase, Phase::Over) => Ok(()),
+            Event::Begin(committed) => self.begin(&committed, actions),
+            Event::Record(record) => self.read(record, actions),
+            Event::BatchDue => {
+                self.is_due = self.has_open_batch();
+                Ok(())
+            }
+            Event::ReadFailed(error) => Err(end_of(error)),
+            Event::Revoked => self.leave(Leaving::Revoked),
+            Event::Stop => self.leave(Leaving::Stop),
+            Event::Done(ticket, outcome) => match self.running {
+                Some(running) if running.ticket == ticket => {
+                    self.running = None;
+                    self.done(running.kind, outcome, actions)
+                }
+                // It was given up.
+                _ => Ok(()),
+            },
+        }
+    }
+
+    fn begin(&mut self, committed: &Committed, actions: &mut Vec<Action>) -> Result<(), End> {
+        if !self.rules.by_intent {
+            self.origin = committed.next;
+            self.phase = Phase::Resume;
+            return Ok(());
+        }
+        let start = Start::of(self.source, committed).map_err(End::Halted)?;
+        self.window.set_max_entries(start.window.unwrap_or(self.rules.max_keyed_records));
+        self.position = start.next;
+        actions.push(Action::Begun(start.next.unwrap_or_default()));
+        self.start_reading(start.seek, start.reading);
+        Ok(())
+    }
+
+    /// The store has said what it knows; where it knows nothing, what was committed decides.
+    fn resumed(&mut self, resume: Resume, actions: &mut Vec<Action>) {
+        self.window = IdempotencyWindow::new(self.rules.max_keyed_records, resume.idempotency);
+        self.position = resume.next.or(self.origin);
+        // The commit of what is stored may have been lost, and the queue would keep it until the next batch.
+        self.stored = resume.next;
+        actions.push(Action::Begun(self.position.unwrap_or_default()));
+        self.start_reading(self.position, Reading::New);
+    }
+
+    fn start_reading(&mut self, seek: Option<Offset>, reading: Reading) {
+        self.open = OpenBatch::new(self.source, self.rules.limits, self.position);
+        self.is_due = false;
+        self.phase = match seek {
+            Some(seek) => Phase::Seek(seek, reading),
+            None => Phase::Read(reading),
+        };
+    }
+
+    fn read(&mut self, record: ConsumedRecord, actions: &mut Vec<Action>) -> Result<(), End> {
+        self.origin = self.origin.or(Some(record.offset));
+        match self.take(&record) {
+            Ok(outcome) => outcome,
+            Err(NeedsSchema(id)) => {
+                actions.push(Action::LearnSchema(id, record));
+                Ok(())
+            }
+        }
+    }
+
+    fn take(&mut self, record: &ConsumedRecord) -> Result<Result<(), End>, NeedsSchema> {
+        if let Phase::Read(Reading::Again { until, intent }) = &self.phase {
+            let (until, intent) = (*until, intent.clone());
+            if record.offset < until {
+                // Its fate was settled; it may still decide that of others.
+                let _settled = judge(&mut self.window, &self.decoder, record)?;
+            }
+            if record.offset.next() < until {
+                return Ok(Ok(()));
+            }
+            self.phase = Phase::Read(Reading::from_intent(intent));
+        }
+        let Phase::Read(reading) = &self.phase else { return Ok(Ok(())) };
+        // What comes twice is read once.
+        if self.position.is_some_and(|position| record.offset < position) {
+            return Ok(Ok(()));
+        }
+        let Reading::Rebuild(intent) = reading.clone() else {
+            self.window.set_max_entries(self.rules.max_keyed_records);
+            return self.add(record).map(Ok);
+        };
+        if record.offset >= intent.to {
+            return Ok(Err(End::Halted(Halt::IntentIncomplete { to: intent.to, found: record.offset })));
+        }
+        self.add(record)?;
+        if self.position == Some(intent.to) {
+            self.pending = self.open.close().map(|closed| Pending::of_intent(closed, intent));
+            self.phase = Phase::Read(Reading::New);
+        }
+        Ok(Ok(()))
+    }
+
+    fn add(&mut self, record: &ConsumedRecord) -> Result<(), NeedsSchema> {
+        if self.open.is_empty() {
+            self.open_keyed = self.window.oldest_at(record.append_time);
+        }
+        let verdict = judge(&mut self.window, &self.decoder, record)?;
+        self.open.add(record, verdict);
+        self.position = Some(record.offset.next());
+        Ok(())
+    }
+
+    fn leave(&mut self, leaving: Leaving) -> Result<(), End> {
+        self.leaving = self.leaving.max(Some(leaving));
+        let waits = self.running.is_some_and(|running| running.kind == Kind::Wait);
+        let at_work = matches!(self.phase, Phase::Read(Reading::New)) && !waits;
+        // What failed before is left to whoever begins next, and so is what was noted before this life.
+        if at_work { Ok(()) } else { Err(End::Released) }
+    }
+
+    fn done(&mut self, kind: Kind, outcome: Outcome, actions: &mut Vec<Action>) -> Result<(), End> {
+        match outcome {
+            Outcome::Failed(error) => return self.failed(kind, error, actions),
+            Outcome::Resumed(resume) => self.resumed(resume, actions),
+            Outcome::Sought => {
+                if let Phase::Seek(_, reading) = &self.phase {
+                    self.phase = Phase::Read(reading.clone());
+                }
+            }
+            Outcome::Target(target) => {
+                if let Some(pending) = &mut self.pending {
+                    pending.set_target(target);
+                }
+            }
+            Outcome::Committed { .. } if kind == Kind::Settled => self.stored = None,
+            Outcome::Committed { sent } => {
+                // The intent says as well that everything before it is settled.
+                self.stored = None;
+                if let Some(pending) = &mut self.pending {
+                    pending.permit(match self.rules.session_timeout {
+                        Some(validity) => Permit::from(sent, validity),
+                        None => Permit::unlimited(),
+                    });
+                }
+            }
+            Outcome::DeadLettersKept => {
+                if let Some(pending) = &mut self.pending {
+                    pending.dead_letters_kept();
+                }
+            }
+            Outcome::Stored(stored) => {
+                if let Some(pending) = self.pending.take() {
+                    self.stored = Some(pending.next());
+                    self.retry_delay = self.rules.first_delay;
+                    actions.push(Action::Stored(pending.stored(stored)));
+                }
+            }
+            Outcome::Waited => {}
+        }
+        Ok(())
+    }
+
+    /// A store that stores in one step is asked anew where to continue: it knows what it has, also of a batch whose outcome is in
+    /// doubt, and the queue still has what is missing. Otherwise the batch is kept as it is, and settled.
+    fn failed(&mut self, kind: Kind, error: WriterError, actions: &mut Vec<Action>) -> Result<(), End> {
+        if !error.is_retryable() {
+            return Err(end_of(error));
+        }
+        if kind == Kind::Store && self.rules.by_intent {
+            let nothing_sent = matches!(error, WriterError::Storage(StorageError::PermitExpired));
+            if let Some(pending) = &mut self.pending {
+                pending.store_failed(!nothing_sent);
+            }
+        } else if !self.rules.by_intent && kind != Kind::Settled {
+            self.pending = None;
+            self.stored = None;
+            self.phase = Phase::Resume;
+        }
+        actions.push(Action::Failed(error));
+        if self.leaving.is_some() {
+            return Err(End::Released);
+        }
+        self.ask(Kind::Wait, Operation::Wait(self.retry_delay), actions);
+        self.retry_delay = (self.retry_delay * 2).min(self.rules.max_delay);
+        Ok(())
+    }
+
+    /// Asks for what comes next, where nothing is running.
+    fn go_on(&mut self, actions: &mut Vec<Action>) -> Result<(), End> {
+        if self.running.is_some() {
+            return Ok(());
+        }
+        match &self.phase {
+            Phase::New | Phase::Over => Ok(()),
+            Phase::Resume => {
+                self.ask(Kind::Begin, Operation::ResumeStore, actions);
+                Ok(())
+            }
+            Phase::Seek(next, _) => {
+                self.ask(Kind::Begin, Operation::Seek(*next), actions);
+                Ok(())
+            }
+            Phase::Read(_) => self.go_on_with_batches(actions),
+        }
+    }
+
+    fn go_on_with_batches(&mut self, actions: &mut Vec<Action>) -> Result<(), End> {
+        if self.pending.is_none() && self.shall_close() {
+            self.close();
+        }
+        if let Some(pending) = &mut self.pending {
+            // Nothing of it is on its way to the store at this moment.
+            if self.leaving == Some(Leaving::Revoked) {
+                return Err(End::Released);
+            }
+            if let Some(operation) = pending.operation() {
+                let is_store = matches!(operation, Operation::Write(_) | Operation::Insert(..) | Operation::Settle(..));
+                self.ask(if is_store { Kind::Store } else { Kind::Prepare }, operation, actions);
+            }
+            return Ok(());
+        }
+        if let Some(next) = self.stored {
+            let commit = self.commit_settled(next);
+            self.ask(Kind::Settled, commit, actions);
+            return Ok(());
+        }
+        if self.leaving.is_some() { Err(End::Released) } else { Ok(()) }
+    }
+
+    /// The batch of an intent is closed where the intent says, and by nothing else.
+    fn shall_close(&self) -> bool {
+        let is_new = matches!(self.phase, Phase::Read(Reading::New)) && !self.open.is_empty();
+        is_new
+            && match self.leaving {
+                None => self.is_due || self.open.is_full(),
+                Some(Leaving::Stop) => true,
+                Some(Leaving::Revoked) => false,
+            }
+    }
+
+    fn close(&mut self) {
+        self.is_due = false;
+        let step = if self.rules.by_intent { Step::Target } else { Step::DeadLetters };
+        let (keyed, window) = (self.open_keyed.take(), self.window.max_entries());
+        self.pending = self.open.close().map(|closed| Pending::new(closed, keyed, window, step));
+    }
+
+    fn commit_settled(&mut self, next: Offset) -> Operation {
+        let remembers = self.rules.by_intent;
+        let keyed = match self.open.is_empty() {
+            _ if !remembers => None,
+            // Some of the window may have been forgotten for the sake of records that the open batch has read.
+            false => self.open_keyed,
+            true => self.window.oldest(),
+        };
+        let metadata = CommitMetadata::Settled { keyed }.encode();
+        Operation::Commit { next, metadata, keep_from: keyed }
+    }
+
+    fn ask(&mut self, kind: Kind, operation: Operation, actions: &mut Vec<Action>) {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.running = Some(Running { ticket, kind });
+        actions.push(Action::Do(ticket, operation));
+    }
+}
+
+/// How an error ends the partition's work that trying again does not mend.
+fn end_of(error: WriterError) -> End {
+    match error {
+        WriterError::Queue(QueueError::Fenced(_)) => End::Lost(error),
+        error => End::Halted(Halt::Failed(error)),
+    }
+}

@@ -1,0 +1,113 @@
+//! The records of the partition, and what must become of each.
+
+use luminate_model::{Incarnation, Offset, Source};
+use luminate_queue::{ConsumedRecord, IdempotencyHeaders};
+use std::collections::BTreeSet;
+
+use crate::idempotency::WINDOW_MS;
+use crate::test_records::{columns, consumed};
+
+pub(super) const SOURCE: Source = Source { incarnation: Incarnation([3; 16]), partition: 0 };
+const DAY_MS: i64 = 86_400_000;
+
+/// What must become of a record.
+#[derive(Debug, Clone)]
+pub(super) enum Fate {
+    /// These samples are stored, known by their timestamps.
+    Stored(Vec<i64>),
+    /// It is a dead letter.
+    Dead,
+    /// It is a repeat.
+    Repeat,
+}
+
+/// The records of the partition. Offsets may be left out.
+#[derive(Default)]
+pub(super) struct Log {
+    pub(super) records: Vec<(ConsumedRecord, Fate)>,
+    next: u64,
+    now: i64,
+    samples: i64,
+    /// Key and body of the keyed records, with their append times.
+    keyed: Vec<(u8, u8, i64)>,
+}
+
+impl Log {
+    pub(super) fn end(&self) -> Offset {
+        Offset(self.next)
+    }
+
+    /// The first record at or after an offset.
+    pub(super) fn at(&self, offset: Offset) -> Option<&ConsumedRecord> {
+        let at = self.records.partition_point(|(record, _)| record.offset < offset);
+        self.records.get(at).map(|(record, _)| record)
+    }
+
+    pub(super) fn pass(&mut self, ms: i64) {
+        self.now += ms;
+    }
+
+    /// Offsets that hold nothing for a consumer, as a transaction's marker.
+    pub(super) fn leave_hole(&mut self) {
+        self.next += 1;
+    }
+
+    pub(super) fn append_broken(&mut self) {
+        self.push(consumed(self.next, "acme/0", "broken"), Fate::Dead);
+    }
+
+    /// A record with samples of so many days.
+    pub(super) fn append(&mut self, days: i64) {
+        let samples = self.fresh(days);
+        let record = consumed(self.next, "acme/0", luminate_schemas::encode(&columns(&samples)));
+        self.push(record, Fate::Stored(samples));
+    }
+
+    /// A record with a key.
+    pub(super) fn append_keyed(&mut self, key: u8, body: u8) {
+        let samples = self.fresh(1);
+        let known: Vec<_> =
+            self.keyed.iter().filter(|known| known.0 == key && self.now - known.2 <= WINDOW_MS).collect();
+        let fate = if known.is_empty() {
+            Fate::Stored(samples.clone())
+        } else if known.iter().any(|known| known.1 == body) {
+            Fate::Repeat
+        } else {
+            Fate::Dead
+        };
+        self.keyed.push((key, body, self.now));
+        let mut record = consumed(self.next, "acme/0", luminate_schemas::encode(&columns(&samples)));
+        record.headers = IdempotencyHeaders { key: key.into(), body: body.into(), part: 0, parts: 1 }.to_headers();
+        self.push(record, fate);
+    }
+
+    /// What must be stored of the records before an offset, and how many dead letters there must be.
+    pub(super) fn settled_before(&self, offset: Offset) -> (BTreeSet<i64>, BTreeSet<Offset>) {
+        let (mut stored, mut dead) = (BTreeSet::new(), BTreeSet::new());
+        for (record, fate) in self.records.iter().filter(|(record, _)| record.offset < offset) {
+            match fate {
+                Fate::Stored(samples) => stored.extend(samples),
+                Fate::Dead => drop(dead.insert(record.offset)),
+                Fate::Repeat => {}
+            }
+        }
+        (stored, dead)
+    }
+
+    /// Samples that no other record has, one a day.
+    fn fresh(&mut self, days: i64) -> Vec<i64> {
+        self.samples += 1;
+        (0..days).map(|day| day * DAY_MS + self.samples).collect()
+    }
+
+    fn push(&mut self, mut record: ConsumedRecord, fate: Fate) {
+        record.append_time = self.now;
+        self.next += 1;
+        self.records.push((record, fate));
+    }
+}
+
+/// The slice that a sample lands in.
+pub(super) const fn slice_of(timestamp: i64) -> i64 {
+    timestamp.div_euclid(DAY_MS)
+}

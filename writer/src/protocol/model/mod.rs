@@ -1,0 +1,73 @@
+//! A made-up cluster around the protocol: a partition's log, the group's coordinator, a store without transactions, and
+//! writers that come and go. Every step is a dice's choice: what is answered, what is lost, what comes late. Whatever the dice
+//! say, no sample is ever stored twice, nothing is passed that is not settled, and in the end everything is stored.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`log`] | the records, and what must become of each |
+//! | [`store`] | slices, tokens, inserts that come late |
+//! | [`world`] | log, coordinator, store and writers, and one step of it all |
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod log;
+mod store;
+mod world;
+
+use proptest::prelude::*;
+
+use store::Flaws;
+use world::World;
+
+fn lives(flaws: Flaws, dice: &[u8]) -> World {
+    let mut world = World::new(flaws);
+    for roll in dice {
+        world.step(*roll);
+    }
+    world.heal();
+    world
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn every_sample_is_stored_once_whatever_happens(dice in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let world = lives(Flaws::default(), &dice);
+        world.assert_everything_is_stored_once();
+    }
+}
+
+/// What the model is worth: each way in which a store or a writer could be wrong is seen by it.
+#[test]
+fn a_store_or_a_writer_that_is_wrong_is_found_out() {
+    let flaws = [
+        ("settling believes the token", Flaws { settle_believes_token: true, ..Flaws::default() }),
+        ("settling inserts without counting", Flaws { settle_does_not_count: true, ..Flaws::default() }),
+        ("inserts carry no token", Flaws { no_token: true, ..Flaws::default() }),
+        ("commits of former owners count", Flaws { no_fencing: true, ..Flaws::default() }),
+        ("intents are forgotten", Flaws { intents_are_forgotten: true, ..Flaws::default() }),
+        ("a replay goes where new batches go", Flaws { target_is_not_obeyed: true, ..Flaws::default() }),
+        ("keyed records are not read again", Flaws { keyed_are_forgotten: true, ..Flaws::default() }),
+    ];
+    let fails = |flaws: Flaws, seed: u64| {
+        let dice = dice_of(seed);
+        std::panic::catch_unwind(|| lives(flaws, &dice).assert_everything_is_stored_once()).is_err()
+    };
+    const SEEDS: u64 = 3000;
+    assert_eq!((0..SEEDS).find(|seed| fails(Flaws::default(), *seed)), None, "nothing is wrong");
+    for (name, flaw) in flaws {
+        assert!((0..SEEDS).any(|seed| fails(flaw, seed)), "{name}: the model does not see it");
+    }
+}
+
+/// The same dice for the same seed (SplitMix64).
+fn dice_of(seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed >> 56) as u8
+    };
+    (0..400).map(|_| next()).collect()
+}

@@ -1,0 +1,103 @@
+//! A store without transactions: tables of rows with their provenance, and tokens that are kept apart from the rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use luminate_storage::{Batch, StoreTarget};
+
+use super::log::slice_of;
+
+/// Ways of being wrong, for the model to find.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Flaws {
+    pub(super) settle_believes_token: bool,
+    pub(super) settle_does_not_count: bool,
+    pub(super) no_token: bool,
+    pub(super) no_fencing: bool,
+    pub(super) intents_are_forgotten: bool,
+    pub(super) target_is_not_obeyed: bool,
+    pub(super) keyed_are_forgotten: bool,
+}
+
+/// One insert of one slice.
+#[derive(Debug, Clone)]
+pub(super) struct Insert {
+    table: String,
+    batch: u64,
+    slice: i64,
+    rows: Vec<i64>,
+    token: String,
+}
+
+/// The store.
+#[derive(Default)]
+pub(super) struct Store {
+    pub(super) flaws: Flaws,
+    /// Rows by table, first offset of their batch, and slice.
+    slices: BTreeMap<(String, u64, i64), Vec<i64>>,
+    tokens: BTreeSet<(String, i64, String)>,
+    /// Inserts that were sent and have not come.
+    pub(super) late: Vec<Insert>,
+}
+
+/// The inserts of a batch, one a slice.
+pub(super) fn inserts(batch: &Batch, target: &StoreTarget, attempt: u32) -> Vec<Insert> {
+    let mut slices = BTreeMap::<i64, Vec<i64>>::new();
+    for record in &batch.records {
+        for row in record.samples.rows() {
+            slices.entry(slice_of(row.timestamp)).or_default().push(row.timestamp);
+        }
+    }
+    let insert = |(slice, rows)| Insert {
+        table: target.table.clone(),
+        batch: batch.first.0,
+        slice,
+        rows,
+        token: format!("{}/{}-{}/{slice}/{attempt}", batch.source, batch.first, batch.next),
+    };
+    slices.into_iter().map(insert).collect()
+}
+
+impl Store {
+    pub(super) fn new(flaws: Flaws) -> Self {
+        Self { flaws, ..Self::default() }
+    }
+
+    /// Takes an insert; `rows_are_lost` where the server dies between noting the token and keeping the rows.
+    pub(super) fn take(&mut self, insert: &Insert, rows_are_lost: bool) {
+        let token = (insert.table.clone(), insert.slice, insert.token.clone());
+        if !self.flaws.no_token && !self.tokens.insert(token) {
+            return;
+        }
+        if !rows_are_lost {
+            let place = (insert.table.clone(), insert.batch, insert.slice);
+            self.slices.entry(place).or_default().extend(&insert.rows);
+        }
+    }
+
+    /// Settles one slice; false where it is there in part.
+    pub(super) fn settle(&mut self, insert: &Insert, batch: &Batch, target: &StoreTarget) -> bool {
+        for attempt in 1..4 {
+            let place = (insert.table.clone(), insert.batch, insert.slice);
+            let found = self.slices.get(&place).map_or(0, Vec::len);
+            if found == insert.rows.len() && !self.flaws.settle_does_not_count {
+                return true;
+            }
+            if found != 0 && !self.flaws.settle_does_not_count {
+                return false;
+            }
+            let again = inserts(batch, target, attempt).into_iter().find(|again| again.slice == insert.slice).unwrap();
+            self.take(&again, false);
+            if self.flaws.settle_believes_token || self.flaws.settle_does_not_count {
+                return true;
+            }
+        }
+        true
+    }
+
+    /// Every row that is stored, in any table.
+    pub(super) fn rows(&self) -> Vec<i64> {
+        let mut rows: Vec<_> = self.slices.values().flatten().copied().collect();
+        rows.sort_unstable();
+        rows
+    }
+}

@@ -1,0 +1,69 @@
+//! What the records that come are for.
+
+use luminate_model::{Offset, Source};
+use luminate_queue::Committed;
+
+use super::event::Halt;
+use super::metadata::{CommitMetadata, Intent};
+
+/// What the records that come are for.
+#[derive(Debug, Clone)]
+pub(super) enum Reading {
+    /// They were settled before; they only say which keyed records to remember.
+    Again {
+        /// The first record that was not settled.
+        until: Offset,
+        /// The intent that is open from there on, if one is.
+        intent: Option<Intent>,
+    },
+    /// They are the batch of an open intent.
+    Rebuild(Intent),
+    /// They are new.
+    New,
+}
+
+/// Where to begin.
+#[derive(Debug)]
+pub(super) struct Start {
+    /// Where to read from; `None` for wherever the queue begins.
+    pub(super) seek: Option<Offset>,
+    /// The first record that is not settled, where known.
+    pub(super) next: Option<Offset>,
+    /// What the first records are for.
+    pub(super) reading: Reading,
+    /// How many keyed records to remember, where an intent says so.
+    pub(super) window: Option<usize>,
+}
+
+impl Start {
+    /// Where to begin by what was committed.
+    pub(super) fn of(source: Source, committed: &Committed) -> Result<Self, Halt> {
+        let metadata = CommitMetadata::decode(&committed.metadata)?;
+        let Some(next) = committed.next else {
+            return Ok(Self { seek: None, next: None, reading: Reading::New, window: None });
+        };
+        let (keyed, intent) = match metadata {
+            CommitMetadata::Settled { keyed } => (keyed, None),
+            CommitMetadata::Intent(intent) => (intent.keyed, Some(intent)),
+        };
+        if let Some(intent) = &intent
+            && intent.incarnation != source.incarnation
+        {
+            return Err(Halt::OtherIncarnation { noted: intent.incarnation, found: source.incarnation });
+        }
+        let keyed = keyed.filter(|keyed| *keyed < next);
+        let window = intent.as_ref().map(|intent| intent.window);
+        let reading = match keyed {
+            Some(_) => Reading::Again { until: next, intent },
+            None => Reading::from_intent(intent),
+        };
+        Ok(Self { seek: keyed.or(Some(next)), next: Some(next), reading, window })
+    }
+}
+
+impl Reading {
+    /// What comes once everything before has been read.
+    pub(super) fn from_intent(intent: Option<Intent>) -> Self {
+        intent.map_or(Self::New, Self::Rebuild)
+    }
+}
