@@ -1,6 +1,6 @@
 //! What was encoded comes back, and a scan answers what a look at every row would.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use luminate_model::TimeRange;
@@ -171,20 +171,31 @@ fn a_series_longer_than_strips_and_blocks_comes_back_whole() {
     assert!(merged.concat().iter().all(|input| input.summary.samples <= 24_000));
 }
 
+/// Series of one sample each fill strips beyond the end of their metric, unless a strip is closed there.
 #[test]
 fn a_query_for_one_metric_reads_no_strip_of_others() {
-    let row = |metric: i64, n: i64| Row::new("t", &format!("metric_{metric}"), 0, &[], n, n as f64);
-    let rows: Vec<Row> = (0..6).flat_map(|metric| (0..5_000).map(move |n| row(metric, n))).collect();
+    const METRICS: i64 = 6;
+    const SERIES: i64 = 5_000;
+    let row = |metric: i64, n: i64| Row::new("t", &format!("metric_{metric}"), 0, &[("k", &n.to_string())], n, 1.0);
+    let rows: Vec<Row> = (0..METRICS).flat_map(|metric| (0..SERIES).map(move |n| row(metric, n))).collect();
     let mut blocks = Blocks::default();
     let run = blocks.arrive(&rows, 100_000, Layout::STANDARD);
-    for metric in 0..6 {
+    let mut readers = BTreeMap::<u32, Vec<i64>>::new();
+    for metric in 0..METRICS {
         let mut request = ScanRequest::new(tenant("t"), format!("metric_{metric}"), NOW);
         request.columns.values = true;
-        let before = blocks.pages_read.load(Ordering::Relaxed);
-        assert_eq!(blocks.scan(&run[0], &request).unwrap().iter().map(|chunk| chunk.samples()).sum::<usize>(), 5_000);
-        // The index, samples per series and one page of values.
-        assert_eq!(blocks.pages_read.load(Ordering::Relaxed) - before, 3);
+        blocks.page_numbers_read.lock().unwrap().clear();
+        let chunks = blocks.scan(&run[0], &request).unwrap();
+        assert_eq!(chunks.iter().map(|chunk| chunk.samples() as i64).sum::<i64>(), SERIES);
+        for page in &*blocks.page_numbers_read.lock().unwrap() {
+            readers.entry(*page).or_default().push(metric);
+        }
     }
+    // The index, and the samples per series of all metrics.
+    let shared_pages = 1 + ((METRICS * SERIES) as u32).div_ceil(Layout::STANDARD.series_per_page);
+    let of_strips: Vec<_> = readers.range(shared_pages..).collect();
+    assert_eq!(of_strips.len() as i64, METRICS, "{readers:?}");
+    assert!(of_strips.iter().all(|(_, metrics)| metrics.len() == 1), "{readers:?}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Rows, blocks made of them, and what a scan must answer, by the plainest means.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ::bytes::Bytes;
@@ -100,11 +100,14 @@ pub(super) struct Blocks {
     pages: HashMap<(BlockId, u32), Bytes>,
     next: u64,
     pub(super) pages_read: AtomicU64,
+    /// The numbers of the pages that were read, whatever their block.
+    pub(super) page_numbers_read: Mutex<Vec<u32>>,
 }
 
 impl PageReader for Blocks {
     fn page(&self, block: BlockId, page: u32) -> Result<Bytes, StorageError> {
         self.pages_read.fetch_add(1, Ordering::Relaxed);
+        self.page_numbers_read.lock().unwrap().push(page);
         let found = self.pages.get(&(block, page)).cloned();
         found.ok_or_else(|| StorageError::Damaged(format!("block {block} has no page {page}")))
     }
