@@ -12,7 +12,7 @@ use luminate_queue::{DeadLetterFilter, DeadLetters as _, IdempotencyHeaders, Pro
 use luminate_runtime::lifecycle::{Identity, Lifecycle, LifecycleConfig, StopReason};
 use luminate_runtime::telemetry::{Metrics, Process};
 use luminate_storage::memory::MemoryStore;
-use luminate_storage::{Batch, Erased, Resume, SampleSink, StorageError, Stored};
+use luminate_storage::{Batch, Erased, NotedErasure, Resume, SampleSink, StorageError, Stored};
 
 use crate::config::WriterConfig;
 use crate::test_records::{columns, consumed, tenant};
@@ -80,8 +80,23 @@ impl SampleSink for TestSink {
         Ok(stored)
     }
 
-    async fn erase(&self, tenant: &TenantId, up_to: &[(Source, Offset)]) -> Result<Erased, StorageError> {
-        self.store.erase(tenant, up_to).await
+    async fn note_erasure(&self, erasure: &NotedErasure) -> Result<(), StorageError> {
+        if take(&self.refuse) {
+            return Err(StorageError::Unavailable("injected".to_owned()));
+        }
+        self.store.note_erasure(erasure).await
+    }
+
+    async fn remove_erased(&self, tenant: &TenantId) -> Result<Erased, StorageError> {
+        self.store.remove_erased(tenant).await
+    }
+
+    async fn unfinished_erasures(&self) -> Result<Vec<NotedErasure>, StorageError> {
+        self.store.unfinished_erasures().await
+    }
+
+    async fn finish_erasure(&self, erasure: &NotedErasure) -> Result<(), StorageError> {
+        self.store.finish_erasure(erasure).await
     }
 
     fn writable(&self) -> Result<(), String> {

@@ -68,7 +68,7 @@ pub fn build(config: WriterConfig, parts: WriterParts) -> Result<Writer, Invalid
     let watch = Watch::new(Arc::clone(&pipeline), Arc::clone(&queue), Arc::clone(&clock), &lifecycle);
     lifecycle.spawn("writer", StopStage::Drain, |stop| Assignments::new(pipeline, consumer, stop).run());
     lifecycle.spawn("writer-watch", StopStage::Drain, |stop| watch.run(stop));
-    let admin =
-        admin::routes(Admin::new(Authenticator::new(verifier), dead_letters, queue, sink, progress.clone(), clock));
-    Ok(Writer { admin, progress })
+    let admin = Admin::new(Authenticator::new(verifier), dead_letters, queue, sink, progress.clone(), clock);
+    admin.go_on_erasing();
+    Ok(Writer { admin: admin::routes(admin), progress })
 }

@@ -44,6 +44,6 @@ pub use request::{
     AggregateFunction, AggregateRequest, CatalogueRequest, Direction, Earliest, GroupOrder, ScanColumns, ScanRequest,
     Step,
 };
-pub use sink::{Erased, Resume, SampleSink, Stored};
+pub use sink::{Erased, NotedErasure, Resume, SampleSink, Stored};
 pub use source::{AggregateAnswer, AggregateGroup, CatalogueEntry, CataloguePage, ReachError, SampleSource};
 pub use watermarks::Watermarks;

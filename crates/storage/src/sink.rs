@@ -27,10 +27,19 @@ pub struct Stored {
     pub erased: u64,
 }
 
+/// An erasure as the ledger has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotedErasure {
+    /// Whose data is erased.
+    pub tenant: TenantId,
+    /// For each source the offset before which everything is erased.
+    pub up_to: Vec<(Source, Offset)>,
+}
+
 /// What an erasure removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Erased {
-    /// Samples removed.
+    /// Samples removed since the erasure was noted; after a restart those that were still there.
     pub samples: u64,
 }
 
@@ -51,16 +60,48 @@ pub trait SampleSink: Send + Sync + 'static {
     /// or (on [`StorageError::Unavailable`]) perhaps everything was stored.
     async fn write(&self, batch: Batch) -> Result<Stored, StorageError>;
 
-    /// Erases a tenant: everything that came from offsets before those of `up_to`, and whatever a replay would bring back
-    /// from there. Sources that `up_to` does not name are erased whole as far as they are stored now. When this returns, no
-    /// sample of it is readable, and its bytes are gone from disk. May be repeated.
+    /// Notes that a tenant is erased: everything that came from offsets before those of `up_to`; sources that it does not name
+    /// as far as they are stored now. Durable when this returns. From then on nothing that it covers is stored, so a replay
+    /// brings nothing back; what is stored already is removed by [`SampleSink::remove_erased`].
     ///
     /// Stores know the batch of a sample, not its record: where something was stored together with, or merged into, what lies
     /// before those offsets, it goes too. What is stored after the call began never does.
     ///
     /// # Errors
+    /// [`StorageError`]; perhaps it was noted.
+    async fn note_erasure(&self, erasure: &NotedErasure) -> Result<(), StorageError>;
+
+    /// Removes what the noted erasures of a tenant cover. When this returns, no sample of it is readable, and its bytes are
+    /// gone from disk. May be repeated.
+    ///
+    /// # Errors
     /// [`StorageError`]; a repeat finishes what was begun.
-    async fn erase(&self, tenant: &TenantId, up_to: &[(Source, Offset)]) -> Result<Erased, StorageError>;
+    async fn remove_erased(&self, tenant: &TenantId) -> Result<Erased, StorageError>;
+
+    /// The erasures that were noted and not finished: a writer that starts goes on with them.
+    ///
+    /// # Errors
+    /// [`StorageError`]
+    async fn unfinished_erasures(&self) -> Result<Vec<NotedErasure>, StorageError>;
+
+    /// Notes that nothing of an erasure is left to do, here or elsewhere. Where a later one of the tenant was noted, that
+    /// one stays unfinished.
+    ///
+    /// # Errors
+    /// [`StorageError`]
+    async fn finish_erasure(&self, erasure: &NotedErasure) -> Result<(), StorageError>;
+
+    /// Notes an erasure and removes what it covers, where nothing is to be removed elsewhere.
+    ///
+    /// # Errors
+    /// [`StorageError`]; a repeat finishes what was begun.
+    async fn erase(&self, tenant: &TenantId, up_to: &[(Source, Offset)]) -> Result<Erased, StorageError> {
+        let erasure = NotedErasure { tenant: tenant.clone(), up_to: up_to.to_vec() };
+        self.note_erasure(&erasure).await?;
+        let erased = self.remove_erased(tenant).await?;
+        self.finish_erasure(&erasure).await?;
+        Ok(erased)
+    }
 
     /// Whether the store takes batches now; the reason where it does not. For health, cheap.
     fn writable(&self) -> Result<(), String>;

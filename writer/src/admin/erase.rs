@@ -1,7 +1,10 @@
 //! Erasing a tenant's data: samples, dead letters, and what the queue still holds.
 //!
 //! It may take long, since the writer must first have passed what the queue holds; so it runs by itself, and clients ask
-//! how far it is.
+//! how far it is. It stands in the store's ledger before its beginning is answered, so that a crash does not forget it: the
+//! next start goes on with it.
+
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -9,16 +12,15 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
 use luminate_auth::AdminAccess;
-use luminate_model::{Offset, Source, TenantId};
 use luminate_queue::{DeadLetterFilter, QueueError};
 use luminate_runtime::http::{Authenticated, Problem};
-use luminate_storage::StorageError;
+use luminate_storage::{NotedErasure, StorageError};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::erasures::{Begun, Erasure, ErasureStatus};
+use super::erasures::{Erasure, ErasureStatus, HeldReplays};
 use super::input::{json_body, named_tenant, path};
-use super::problems::{ERASURE_UNKNOWN, ERASURES_TOO_MANY, of_queue_error, problem};
+use super::problems::{ERASURE_UNKNOWN, ERASURES_TOO_MANY, of_queue_error, of_storage_error, problem};
 use super::{Admin, AdminState};
 use crate::progress::StoppedPartition;
 
@@ -41,7 +43,11 @@ enum EraseError {
     Stopped(#[from] StoppedPartition),
 }
 
-/// Begins to erase a tenant's data, as of now. Samples that arrive later stay.
+/// How long after the store could not tell what is unfinished it is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Begins to erase a tenant's data, as of now. Samples that arrive later stay. Where an earlier erasure of the tenant runs,
+/// this one waits for its turn.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/erase",
@@ -63,22 +69,19 @@ pub(crate) async fn begin(
     let state = admin.state();
     let request: EraseRequest = json_body(state, &headers, body).await?;
     let tenant = access.tenant(named_tenant(request.tenant.as_deref())?.as_ref())?;
-    let erasure = match state.erasures.begin(&tenant, (state.clock)()).await {
-        Begun::New(erasure) => {
-            tracing::info!(%tenant, id = erasure.id, subject = access.subject(), "erasure begins");
-            // Before the answer: what is acknowledged after it stays.
-            let ends = state.queue.ends().await.map_err(|error| {
-                state.erasures.forget(&erasure.id);
-                of_queue_error(&error)
-            })?;
-            tokio::spawn(run(admin.clone(), erasure.id.clone(), tenant, ends));
-            erasure
-        }
-        Begun::Running(erasure) => erasure,
-        Begun::TooMany => {
-            return Err(problem(&ERASURES_TOO_MANY).retry_after(std::time::Duration::from_secs(10)));
-        }
+    let Some(erasure) = state.erasures.begin(&tenant, (state.clock)()).await else {
+        return Err(problem(&ERASURES_TOO_MANY).retry_after(Duration::from_secs(10)));
     };
+    tracing::info!(%tenant, id = erasure.id, subject = access.subject(), "erasure begins");
+    let forget = |problem| {
+        state.erasures.forget(&erasure.id);
+        problem
+    };
+    // Both before the answer: what is acknowledged after it stays, and what was before it goes, whatever happens.
+    let up_to = state.queue.ends().await.map_err(|error| forget(of_queue_error(&error)))?;
+    let noted = NotedErasure { tenant, up_to };
+    state.sink.note_erasure(&noted).await.map_err(|error| forget(of_storage_error(&error)))?;
+    tokio::spawn(run(admin.clone(), erasure.id.clone(), noted));
     Ok((StatusCode::ACCEPTED, Json(erasure)))
 }
 
@@ -106,9 +109,34 @@ pub(crate) async fn status(
     visible.map(Json).ok_or_else(|| problem(&ERASURE_UNKNOWN))
 }
 
-async fn run(admin: Admin, id: String, tenant: TenantId, ends: Vec<(Source, Offset)>) {
+/// Goes on with the erasures that another process has noted and not finished. No dead letter is replayed before they are
+/// known.
+pub(super) async fn go_on(admin: Admin, held: HeldReplays) {
     let state = admin.state();
-    let outcome = erase(state, &id, &tenant, &ends).await;
+    let unfinished = loop {
+        match state.sink.unfinished_erasures().await {
+            Ok(unfinished) => break unfinished,
+            Err(error) => {
+                tracing::warn!(code = error.code(), %error, "the store does not tell which erasures are unfinished");
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+        }
+    };
+    for noted in unfinished {
+        let Some(erasure) = state.erasures.go_on(&held, &noted.tenant, (state.clock)()) else {
+            tracing::error!(tenant = %noted.tenant, "too many erasures are unfinished; begin this one again");
+            continue;
+        };
+        tracing::info!(tenant = %noted.tenant, id = erasure.id, "erasure goes on");
+        tokio::spawn(run(admin.clone(), erasure.id, noted));
+    }
+}
+
+async fn run(admin: Admin, id: String, noted: NotedErasure) {
+    let state = admin.state();
+    let tenant = &noted.tenant;
+    state.erasures.turn(&id).await;
+    let outcome = erase(state, &id, &noted).await;
     match &outcome {
         Ok(()) => tracing::info!(%tenant, id, "erasure done"),
         Err(error) => {
@@ -128,26 +156,30 @@ async fn run(admin: Admin, id: String, tenant: TenantId, ends: Vec<(Source, Offs
     });
 }
 
-/// The order matters. No dead letter is replayed from the beginning on, so what the queue holds before `ends` is all that can
-/// still bring samples or dead letters of before. The store goes first: it notes the ends, and from then on stores nothing
-/// that they cover, so what waits in the queue vanishes when its turn comes; and on a full disk that makes the room which
-/// the queue needs to move on.
-async fn erase(state: &AdminState, id: &str, tenant: &TenantId, ends: &[(Source, Offset)]) -> Result<(), EraseError> {
+/// The order matters. No dead letter is replayed from the beginning on, so what the queue holds before the noted ends is all
+/// that can still bring samples or dead letters of before. The store goes first: on a full disk that makes the room which the
+/// queue needs to move on. It stores nothing that the noted ends cover, so what waits in the queue vanishes when its turn
+/// comes. Dead letters are removed once before that, since where they have no more room the queue cannot move on.
+async fn erase(state: &AdminState, id: &str, noted: &NotedErasure) -> Result<(), EraseError> {
     let says = |detail: &str| state.erasures.update(id, |erasure| erasure.detail = detail.to_owned());
 
     says("removing samples");
-    let erased = state.sink.erase(tenant, ends).await?;
+    let erased = state.sink.remove_erased(&noted.tenant).await?;
     state.erasures.update(id, |erasure| erasure.samples = erased.samples);
 
+    says("removing dead letters");
+    let filter = DeadLetterFilter { tenant: Some(noted.tenant.clone()), code: None };
+    let before = state.dead_letters.purge(&filter).await?;
+
     says("waiting until what the queue holds has passed");
-    state.progress.reach(ends).await?;
+    state.progress.reach(&noted.up_to).await?;
 
     says("removing dead letters");
-    let filter = DeadLetterFilter { tenant: Some(tenant.clone()), code: None };
-    let dead_letters = state.dead_letters.purge(&filter).await?;
+    let dead_letters = before + state.dead_letters.purge(&filter).await?;
     state.erasures.update(id, |erasure| erasure.dead_letters = dead_letters);
 
     says("removing what the queue has left on disk");
     state.queue.scrub().await?;
+    state.sink.finish_erasure(noted).await?;
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! The erasures of this process: what runs, and what became of those before.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use luminate_model::TenantId;
 use serde::Serialize;
-use tokio::sync::{RwLock, RwLockReadGuard};
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock, RwLockReadGuard, watch};
 use utoipa::ToSchema;
 
 /// The most erasures that run, and that are remembered.
@@ -46,49 +46,68 @@ pub(crate) struct Erasure {
 pub(crate) struct Erasures {
     known: Mutex<VecDeque<Erasure>>,
     begun: Mutex<u64>,
+    /// Told whenever one has changed.
+    changed: watch::Sender<()>,
     /// Held for reading while a dead letter is replayed.
-    replays: RwLock<()>,
+    replays: Arc<RwLock<()>>,
 }
 
-/// What became of asking for an erasure.
-pub(crate) enum Begun {
-    /// It shall be run now.
-    New(Erasure),
-    /// It runs already.
-    Running(Erasure),
-    /// Too many run.
-    TooMany,
+/// While this lives, no dead letter is replayed.
+pub(crate) struct HeldReplays {
+    _replays: Option<OwnedRwLockWriteGuard<()>>,
 }
 
 impl Erasures {
-    /// Notes a new erasure, unless one of the tenant is running. From here on no dead letter of the tenant is replayed.
-    pub(crate) async fn begin(&self, tenant: &TenantId, now: i64) -> Begun {
-        let erasure = {
-            let mut known = self.lock();
-            let running = |erasure: &&Erasure| erasure.status == ErasureStatus::Running;
-            if let Some(same) = known.iter().filter(running).find(|erasure| erasure.tenant == tenant.as_str()) {
-                return Begun::Running(same.clone());
-            }
-            if known.len() >= MAX_ERASURES {
-                let Some(ended) = known.iter().position(|erasure| erasure.status != ErasureStatus::Running) else {
-                    return Begun::TooMany;
-                };
-                known.remove(ended);
-            }
-            let erasure = Erasure {
-                id: self.next_id(now),
-                tenant: tenant.to_string(),
-                status: ErasureStatus::Running,
-                detail: "begun".to_owned(),
-                samples: 0,
-                dead_letters: 0,
-            };
-            known.push_back(erasure.clone());
-            erasure
-        };
+    /// Keeps dead letters from being replayed. For the beginning, when nobody replays one yet.
+    pub(crate) fn hold_replays(&self) -> HeldReplays {
+        HeldReplays { _replays: Arc::clone(&self.replays).try_write_owned().ok() }
+    }
+
+    /// Notes a new erasure; `None` where too many run. From here on no dead letter of the tenant is replayed.
+    pub(crate) async fn begin(&self, tenant: &TenantId, now: i64) -> Option<Erasure> {
+        let erasure = self.note(tenant, now)?;
         // Replays that were permitted before have ended when this is given.
         drop(self.replays.write().await);
-        Begun::New(erasure)
+        Some(erasure)
+    }
+
+    /// As [`Erasures::begin`], while replays are held.
+    pub(crate) fn go_on(&self, _held: &HeldReplays, tenant: &TenantId, now: i64) -> Option<Erasure> {
+        self.note(tenant, now)
+    }
+
+    fn note(&self, tenant: &TenantId, now: i64) -> Option<Erasure> {
+        let mut known = self.lock();
+        if known.len() >= MAX_ERASURES {
+            let ended = known.iter().position(|erasure| erasure.status != ErasureStatus::Running)?;
+            known.remove(ended);
+        }
+        let erasure = Erasure {
+            id: self.next_id(now),
+            tenant: tenant.to_string(),
+            status: ErasureStatus::Running,
+            detail: "begun".to_owned(),
+            samples: 0,
+            dead_letters: 0,
+        };
+        known.push_back(erasure.clone());
+        Some(erasure)
+    }
+
+    /// Waits until those of the same tenant have ended that began before this one.
+    pub(crate) async fn turn(&self, id: &str) {
+        let mut changed = self.changed.subscribe();
+        while self.has_earlier(id) {
+            // The sender lives in `self`.
+            let _ = changed.changed().await;
+        }
+    }
+
+    fn has_earlier(&self, id: &str) -> bool {
+        let known = self.lock();
+        let Some(at) = known.iter().position(|erasure| erasure.id == id) else { return false };
+        let mut earlier = known.iter().take(at).filter(|erasure| erasure.status == ErasureStatus::Running);
+        earlier.any(|erasure| known.get(at).is_some_and(|this| erasure.tenant == this.tenant))
     }
 
     /// Permits a replay until what this returns is dropped; `None` where the tenant's data is being erased. A dead letter
@@ -110,11 +129,13 @@ impl Erasures {
         if let Some(erasure) = self.lock().iter_mut().find(|erasure| erasure.id == id) {
             update(erasure);
         }
+        self.changed.send_replace(());
     }
 
     /// Forgets an erasure that did not begin after all.
     pub(crate) fn forget(&self, id: &str) {
         self.lock().retain(|erasure| erasure.id != id);
+        self.changed.send_replace(());
     }
 
     /// An id that no erasure before a restart had.

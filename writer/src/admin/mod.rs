@@ -96,6 +96,12 @@ impl Admin {
         }))
     }
 
+    /// Goes on with erasures that were begun before this process. Call it before there are [`routes`].
+    pub(crate) fn go_on_erasing(&self) {
+        let held = self.state().erasures.hold_replays();
+        tokio::spawn(erase::go_on(self.clone(), held));
+    }
+
     fn state(&self) -> &AdminState {
         &self.0
     }

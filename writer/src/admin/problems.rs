@@ -3,6 +3,7 @@
 use http::StatusCode;
 use luminate_queue::QueueError;
 use luminate_runtime::http::{Problem, ProblemType, codes};
+use luminate_storage::StorageError;
 
 macro_rules! problem_types {
     ($($name:ident: $status:ident $code:literal, $title:literal, $help:literal;)*) => {
@@ -25,13 +26,15 @@ problem_types! {
     DEAD_LETTER_CUT: CONFLICT "dead_letter_cut", "Dead letter cut",
         "Not all bytes of the record were kept, so it cannot be replayed.";
     ERASURE_UNKNOWN: NOT_FOUND "erasure_unknown", "No such erasure",
-        "There is no erasure of this id, or it is another tenant's. A restart forgets them: begin it again to be sure.";
+        "There is no erasure of this id, or it is another tenant's. After a restart an erasure goes on under another id.";
     ERASURE_RUNNING: CONFLICT "erasure_running", "Erasure running",
         "The tenant's data is being erased; what is replayed now would survive it. Try again when it is done.";
     ERASURES_TOO_MANY: SERVICE_UNAVAILABLE "erasures_too_many", "Too many erasures",
         "As many erasures are running as may. Try again after `Retry-After` seconds.";
     ADMIN_QUEUE_UNAVAILABLE: SERVICE_UNAVAILABLE "admin_queue_unavailable", "Queue unavailable",
         "The queue cannot answer now. Try again after `Retry-After` seconds.";
+    ADMIN_STORAGE_UNAVAILABLE: SERVICE_UNAVAILABLE "admin_storage_unavailable", "Store unavailable",
+        "The store cannot answer now. Try again after `Retry-After` seconds.";
 }
 
 /// A problem of which there is no more to say than what its kind means.
@@ -44,6 +47,16 @@ pub(crate) fn of_queue_error(error: &QueueError) -> Problem {
     tracing::warn!(code = error.code(), %error, "the queue failed an operator's request");
     if matches!(error, QueueError::Unavailable(_) | QueueError::Closed) {
         problem(&ADMIN_QUEUE_UNAVAILABLE).retry_after(std::time::Duration::from_secs(1))
+    } else {
+        codes::internal()
+    }
+}
+
+/// What operators are told when the store fails.
+pub(crate) fn of_storage_error(error: &StorageError) -> Problem {
+    tracing::warn!(code = error.code(), %error, "the store failed an operator's request");
+    if error.is_retryable() {
+        problem(&ADMIN_STORAGE_UNAVAILABLE).retry_after(std::time::Duration::from_secs(1))
     } else {
         codes::internal()
     }

@@ -1,4 +1,5 @@
 //! Erasing a tenant: first a line in the ledger, which keeps replays out, then its blocks, then their bytes in every file.
+//! An erasure that was noted is marked unfinished until whoever noted it says that nothing is left to do.
 //!
 //! Blocks know the range of offsets that their samples came from, not the offset of each sample. A block that was stored
 //! before the erasure was noted, and whose range begins before the erasure's offsets, loses all that it has of the tenant.
@@ -8,9 +9,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use luminate_model::TenantId;
 use luminate_model::time::DAY_MS;
-use luminate_model::{Offset, Source, TenantId};
-use luminate_storage::{Erased, StorageError};
+use luminate_storage::{Erased, NotedErasure, StorageError};
 use rocksdb::{WaitForCompactOptions, WriteBatch};
 
 use super::Shared;
@@ -18,17 +19,19 @@ use super::directory::{Block, Directory, Run};
 use super::entry::Place;
 use super::hooks::Moment;
 use super::keys::{self, ARRIVALS, DIRECTORY, META, MetaKey};
+use super::open::entries;
 use super::planner::{Plan, take_while_it_fits};
 use super::rules::Rules;
 use super::state::Ledger;
 use crate::block::BlockId;
 use crate::database::Durability;
+use crate::error::DatabaseError;
 
 impl Shared {
     /// Writes an erasure into the ledger: from now on nothing that it covers is stored, and the tenant's idempotency entries
-    /// of what it covers are gone. Sources that `up_to` does not name are covered as far as they are stored. Returns what is to
-    /// be removed.
-    pub(crate) fn note_erasure(&self, tenant: &TenantId, up_to: &[(Source, Offset)]) -> Result<Erased, StorageError> {
+    /// of what it covers are gone. Sources that it does not name are covered as far as they are stored.
+    pub(crate) fn note_erasure(&self, erasure: &NotedErasure) -> Result<(), StorageError> {
+        let NotedErasure { tenant, up_to } = erasure;
         // Room for what follows, should the disk be full.
         self.ballast.release();
         let mut state = self.state();
@@ -36,6 +39,7 @@ impl Shared {
         ends.extend(up_to.iter().copied());
         let mut write = WriteBatch::default();
         let meta = self.database.family(META)?;
+        write.put_cf(meta, MetaKey::Erasure(tenant).encode(), keys::erasure_value(up_to));
         let first_clean_block = state.next_block;
         for (source, end) in &ends {
             let end = state.ledger.end(tenant, *source).unwrap_or_default().max(*end);
@@ -49,20 +53,52 @@ impl Shared {
             })?;
         }
         self.database.write(write, Durability::Synced)?;
+        // What an earlier erasure covers and has not removed yet is in its count.
+        let before = covered_samples(&state.ledger, &self.directory(), tenant);
         for (source, end) in ends {
             state.ledger.add(tenant, source, end, first_clean_block);
         }
-        let covered = covered_blocks(&state.ledger, &self.directory(), tenant);
-        let sections = covered.iter().flat_map(|block| block.summary.sections_of_tenant(tenant));
-        let samples = sections.map(|section| u64::from(section.samples)).sum();
+        let samples = covered_samples(&state.ledger, &self.directory(), tenant).saturating_sub(before);
+        *state.noted_samples.entry(tenant.clone()).or_default() += samples;
         drop(state);
         self.at(Moment::ErasureNoted);
-        Ok(Erased { samples })
+        Ok(())
+    }
+
+    /// The erasures that were noted and not finished.
+    pub(crate) fn unfinished_erasures(&self) -> Result<Vec<NotedErasure>, StorageError> {
+        let damaged = || DatabaseError::Damaged("an unfinished erasure".to_owned());
+        let mut erasures = Vec::new();
+        for (tenant, up_to) in entries(&self.database, META, keys::ERASURE_PREFIX)? {
+            let tenant = keys::read_tenant(&tenant).ok_or_else(damaged)?;
+            erasures.push(NotedErasure { tenant, up_to: keys::read_erasure(&up_to).ok_or_else(damaged)? });
+        }
+        Ok(erasures)
+    }
+
+    /// Takes the mark from an erasure, unless a later one of the tenant has left its own.
+    pub(crate) fn finish_erasure(&self, erasure: &NotedErasure) -> Result<(), StorageError> {
+        // No other erasure is noted meanwhile.
+        let _state = self.state();
+        let key = MetaKey::Erasure(&erasure.tenant).encode();
+        let marked = self.database.get(META, &key)?;
+        if marked.is_some_and(|up_to| *up_to == *keys::erasure_value(&erasure.up_to)) {
+            let mut write = WriteBatch::default();
+            write.delete_cf(self.database.family(META)?, key);
+            self.database.write(write, Durability::Synced)?;
+        }
+        Ok(())
     }
 
     /// Removes what the ledger covers of a tenant, from the directory and then from every file. Returns when no query reads it
     /// any more.
-    pub(crate) fn erase(&self, tenant: &TenantId) -> Result<(), StorageError> {
+    pub(crate) fn remove_erased(&self, tenant: &TenantId) -> Result<Erased, StorageError> {
+        let samples = {
+            let mut state = self.state();
+            // Merges may have taken some of it already; only before a restart was it not counted.
+            let noted = state.noted_samples.remove(tenant);
+            noted.unwrap_or_else(|| covered_samples(&state.ledger, &self.directory(), tenant))
+        };
         loop {
             let covered = covered_blocks(&self.state().ledger, &self.directory(), tenant);
             if covered.is_empty() {
@@ -84,7 +120,8 @@ impl Shared {
         }
         self.scrub()?;
         self.fit_ballast();
-        Ok(())
+        tracing::info!(%tenant, samples, "erased a tenant");
+        Ok(Erased { samples })
     }
 
     /// Removes what is covered from some blocks: those of one tenant by dropping them, those of many by a merge. A merge takes
@@ -118,6 +155,13 @@ impl Shared {
         options.set_flush(true);
         Ok(self.database.judge(self.database.rocks().wait_for_compact(&options))?)
     }
+}
+
+/// How many samples of a tenant the ledger covers.
+fn covered_samples(ledger: &Ledger, directory: &Directory, tenant: &TenantId) -> u64 {
+    let covered = directory.blocks().filter(|block| block.is_covered(ledger, tenant));
+    let sections = covered.flat_map(|block| block.summary.sections_of_tenant(tenant));
+    sections.map(|section| u64::from(section.samples)).sum()
 }
 
 /// The live blocks that have samples of a tenant which the ledger covers.

@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use luminate_model::TenantId;
-use luminate_storage::StorageError;
+use luminate_storage::{Erased, StorageError};
 use tokio::sync::oneshot;
 
 /// Something that the merging thread is asked to do, and where it answers.
@@ -15,7 +15,7 @@ pub(crate) enum Job {
     /// Drop what retention no longer keeps.
     Expire { done: oneshot::Sender<Result<u64, StorageError>> },
     /// Remove what the ledger covers of a tenant.
-    Erase { tenant: TenantId, done: oneshot::Sender<Result<(), StorageError>> },
+    Erase { tenant: TenantId, done: oneshot::Sender<Result<Erased, StorageError>> },
 }
 
 /// Why a wait ended.

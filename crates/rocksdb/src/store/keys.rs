@@ -43,6 +43,8 @@ pub(crate) enum MetaKey<'a> {
     /// For an erased tenant and a source the offset before which nothing of the tenant is stored again, and the number of the
     /// first block made after that was noted, u64 each.
     Ledger(Source, &'a TenantId),
+    /// An erasure of a tenant that was noted and is not finished: [`erasure_value`].
+    Erasure(&'a TenantId),
     /// A block that no directory lists any more, and whose pages are still there; the value says in which family.
     Garbage(BlockId),
     /// An idempotency entry of a source.
@@ -51,6 +53,7 @@ pub(crate) enum MetaKey<'a> {
 
 pub(crate) const NEXT_PREFIX: &[u8] = b"s";
 pub(crate) const LEDGER_PREFIX: &[u8] = b"e";
+pub(crate) const ERASURE_PREFIX: &[u8] = b"u";
 pub(crate) const GARBAGE_PREFIX: &[u8] = b"g";
 const IDEMPOTENCY_LETTER: u8 = b'i';
 
@@ -64,6 +67,7 @@ impl MetaKey<'_> {
             Self::Ledger(source, tenant) => {
                 [LEDGER_PREFIX, &source_bytes(*source), tenant.as_str().as_bytes()].concat()
             }
+            Self::Erasure(tenant) => [ERASURE_PREFIX, tenant.as_str().as_bytes()].concat(),
             Self::Garbage(block) => [GARBAGE_PREFIX, &block.0.to_be_bytes()].concat(),
             Self::Idempotency(source, entry) => {
                 let mut key = idempotency_key(*source, entry.offset);
@@ -152,6 +156,25 @@ pub(crate) fn read_ledger(value: &[u8]) -> Option<(Offset, u64)> {
     Some((Offset(u64::from_be_bytes(*end)), u64::from_be_bytes(first_clean_block)))
 }
 
+/// The ends of an erasure: source and offset, one after another.
+pub(crate) fn erasure_value(up_to: &[(Source, Offset)]) -> Vec<u8> {
+    let row = |(source, end): &(Source, Offset)| [&source_bytes(*source)[..], &end.0.to_be_bytes()].concat();
+    up_to.iter().flat_map(row).collect()
+}
+
+/// Reads the ends of an erasure back; `None` where it is not what was written.
+pub(crate) fn read_erasure(value: &[u8]) -> Option<Vec<(Source, Offset)>> {
+    let mut up_to = Vec::new();
+    let mut rest = value;
+    while !rest.is_empty() {
+        let (source, after) = read_source(rest)?;
+        let (end, after) = after.split_first_chunk::<8>()?;
+        up_to.push((source, Offset(u64::from_be_bytes(*end))));
+        rest = after;
+    }
+    Some(up_to)
+}
+
 /// In which family the pages of a retired block stand.
 pub(crate) const fn garbage_value(place: Place) -> &'static [u8] {
     match place {
@@ -207,6 +230,16 @@ mod tests {
         assert_eq!(read_idempotency(&keys[1], &value).unwrap(), (source(3), entry(255)));
         assert!(keys[1] > idempotency_key(source(3), Offset(255)) && keys[1] < idempotency_key(source(3), Offset(256)));
         assert_eq!(read_idempotency(&keys[1], &value[..20]), None);
+    }
+
+    #[test]
+    fn the_ends_of_an_erasure_read_back() {
+        for up_to in [vec![], vec![(source(3), Offset(7))], vec![(source(0), Offset(0)), (source(9), Offset(u64::MAX))]]
+        {
+            let value = erasure_value(&up_to);
+            assert_eq!(read_erasure(&value), Some(up_to));
+            assert_eq!(read_erasure(&[&value[..], b"x"].concat()), None);
+        }
     }
 
     #[test]

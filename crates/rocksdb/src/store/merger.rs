@@ -59,7 +59,7 @@ impl<'a> Merger<'a> {
         match job {
             Job::MergeAll { done } => drop(done.send(self.shared.merge_all())),
             Job::Expire { done } => drop(done.send(self.shared.expire())),
-            Job::Erase { tenant, done } => drop(done.send(self.shared.erase(&tenant))),
+            Job::Erase { tenant, done } => drop(done.send(self.shared.remove_erased(&tenant))),
         }
     }
 

@@ -197,7 +197,7 @@ fn read_directory(database: &Database, inbox: &Arc<Inbox>) -> Result<Directory, 
 type KeyValue = (Vec<u8>, Box<[u8]>);
 
 /// All keys that begin with a prefix.
-fn entries(database: &Database, family: &str, prefix: &[u8]) -> Result<Vec<KeyValue>, DatabaseError> {
+pub(crate) fn entries(database: &Database, family: &str, prefix: &[u8]) -> Result<Vec<KeyValue>, DatabaseError> {
     let mut found = Vec::new();
     let iterator =
         database.rocks().iterator_cf(database.family(family)?, IteratorMode::From(prefix, Direction::Forward));

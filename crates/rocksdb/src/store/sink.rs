@@ -1,11 +1,11 @@
 //! The store as writers see it.
 
 use async_trait::async_trait;
-use luminate_model::{Offset, Source, TenantId};
-use luminate_storage::{Batch, Erased, Resume, SampleSink, StorageError, Stored};
+use luminate_model::{Source, TenantId};
+use luminate_storage::{Batch, Erased, NotedErasure, Resume, SampleSink, StorageError, Stored};
 
 use super::inbox::Job;
-use super::{RocksStore, blocking};
+use super::{RocksStore, Shared, blocking};
 
 #[async_trait]
 impl SampleSink for RocksStore {
@@ -18,13 +18,23 @@ impl SampleSink for RocksStore {
         blocking(&self.shared, move |shared| shared.write(batch)).await
     }
 
-    async fn erase(&self, tenant: &TenantId, up_to: &[(Source, Offset)]) -> Result<Erased, StorageError> {
-        let (noted, up_to) = (tenant.clone(), up_to.to_vec());
-        // Noted at once, whatever the merging thread does: what is stored from now on stays.
-        let erased = blocking(&self.shared, move |shared| shared.note_erasure(&noted, &up_to)).await?;
-        self.ask(|done| Job::Erase { tenant: tenant.clone(), done }).await?;
-        tracing::info!(%tenant, samples = erased.samples, "erased a tenant");
-        Ok(erased)
+    async fn note_erasure(&self, erasure: &NotedErasure) -> Result<(), StorageError> {
+        let erasure = erasure.clone();
+        // Whatever the merging thread does: what is stored from now on stays.
+        blocking(&self.shared, move |shared| shared.note_erasure(&erasure)).await
+    }
+
+    async fn remove_erased(&self, tenant: &TenantId) -> Result<Erased, StorageError> {
+        self.ask(|done| Job::Erase { tenant: tenant.clone(), done }).await
+    }
+
+    async fn unfinished_erasures(&self) -> Result<Vec<NotedErasure>, StorageError> {
+        blocking(&self.shared, Shared::unfinished_erasures).await
+    }
+
+    async fn finish_erasure(&self, erasure: &NotedErasure) -> Result<(), StorageError> {
+        let erasure = erasure.clone();
+        blocking(&self.shared, move |shared| shared.finish_erasure(&erasure)).await
     }
 
     fn writable(&self) -> Result<(), String> {

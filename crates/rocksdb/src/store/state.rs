@@ -16,6 +16,8 @@ pub(crate) struct State {
     pub(crate) next: BTreeMap<Source, Offset>,
     /// What was erased.
     pub(crate) ledger: Ledger,
+    /// For tenants of which something is to be removed: samples that were stored when that was noted.
+    pub(crate) noted_samples: BTreeMap<TenantId, u64>,
     /// The number that the next block gets.
     pub(crate) next_block: u64,
     /// For each source which idempotency entries are left.
@@ -55,6 +57,7 @@ impl State {
         Self {
             next: BTreeMap::new(),
             ledger: Ledger::default(),
+            noted_samples: BTreeMap::new(),
             next_block: 0,
             idempotency: BTreeMap::new(),
             last_stored: Instant::now(),

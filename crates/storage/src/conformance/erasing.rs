@@ -7,7 +7,7 @@ use super::collect::read;
 use super::generate::tenant;
 use super::{Ending, NOW, StoreFactory, ample, source};
 use crate::request::{CatalogueRequest, ScanRequest};
-use crate::sink::{Erased, SampleSink, Stored};
+use crate::sink::{Erased, NotedErasure, SampleSink, Stored};
 use crate::source::SampleSource;
 
 fn one(value: f64) -> [Sample; 1] {
@@ -94,4 +94,31 @@ pub async fn an_erasure_may_be_repeated(factory: &mut impl StoreFactory) {
     let late = batch(source(0), 1, 3).with_record(&acme, 1, 0, &one(2.0)).with_record(&acme, 2, 0, &one(3.0));
     assert_eq!(store.write(late).await.unwrap(), Stored { already: false, samples: 1, erased: 1 });
     assert_eq!(values(store.as_ref(), &acme).await, [3.0]);
+}
+
+/// What was noted and not finished is found again after a crash, until it is finished.
+pub async fn an_erasure_that_was_noted_survives_a_crash(factory: &mut impl StoreFactory) {
+    let store = factory.open().await;
+    let (acme, beta) = (tenant("acme"), tenant("beta"));
+    let both = batch(source(0), 0, 2).with_record(&acme, 0, 0, &one(1.0)).with_record(&beta, 1, 0, &one(2.0));
+    store.write(both).await.unwrap();
+    let erasure = NotedErasure { tenant: acme.clone(), up_to: vec![(source(0), Offset(3)), (source(1), Offset(1))] };
+    store.note_erasure(&erasure).await.unwrap();
+
+    let store = factory.reopen(store, Ending::Crash).await;
+    assert_eq!(store.unfinished_erasures().await.unwrap(), [erasure.clone()]);
+    let late = batch(source(0), 2, 4).with_record(&acme, 2, 0, &one(3.0)).with_record(&acme, 3, 0, &one(4.0));
+    assert_eq!(store.write(late).await.unwrap(), Stored { already: false, samples: 1, erased: 1 });
+    store.remove_erased(&acme).await.unwrap();
+    assert_eq!((values(store.as_ref(), &acme).await, values(store.as_ref(), &beta).await), (vec![4.0], vec![2.0]));
+
+    let later = NotedErasure { tenant: acme.clone(), up_to: vec![(source(0), Offset(4)), (source(1), Offset(1))] };
+    store.note_erasure(&later).await.unwrap();
+    store.finish_erasure(&erasure).await.unwrap();
+    assert_eq!(store.unfinished_erasures().await.unwrap(), [later.clone()], "the later one is not finished");
+    assert_eq!(store.remove_erased(&acme).await.unwrap(), Erased { samples: 1 });
+    store.finish_erasure(&later).await.unwrap();
+    let store = factory.reopen(store, Ending::Crash).await;
+    assert_eq!(store.unfinished_erasures().await.unwrap(), []);
+    assert!(values(store.as_ref(), &acme).await.is_empty());
 }

@@ -111,6 +111,7 @@ macro_rules! store_conformance {
             erasing::a_replay_does_not_undo_an_erasure,
             erasing::an_erasure_reaches_into_what_is_to_come,
             erasing::an_erasure_may_be_repeated,
+            erasing::an_erasure_that_was_noted_survives_a_crash,
             reading::each_filter_finds_its_samples,
             reading::all_filters_must_hold,
             reading::ranges_of_time_are_half_open,

@@ -20,7 +20,7 @@ use crate::chunk::ChunkConsumer;
 use crate::context::QueryContext;
 use crate::error::StorageError;
 use crate::request::{AggregateRequest, CatalogueRequest, Earliest, ScanRequest};
-use crate::sink::{Erased, Resume, SampleSink, Stored};
+use crate::sink::{Erased, NotedErasure, Resume, SampleSink, Stored};
 use crate::source::{AggregateAnswer, CatalogueEntry, CataloguePage, ReachError, SampleSource};
 
 /// A store that forgets everything when it is dropped. Its memory is not bounded: it is for tests.
@@ -39,6 +39,8 @@ struct State {
     idempotency: BTreeMap<Source, Vec<IdempotencyEntry>>,
     /// For each erased tenant and source the offset before which nothing of the tenant is ever stored again.
     ledger: BTreeMap<(TenantId, Source), Offset>,
+    /// Erasures that were noted and not finished, the last one of each tenant.
+    unfinished: BTreeMap<TenantId, NotedErasure>,
     /// The incarnation that this store reads, where it was told.
     incarnation: Option<Incarnation>,
     /// Why writes are refused, where they are.
@@ -168,13 +170,18 @@ impl State {
         stored
     }
 
-    fn erase(&mut self, tenant: &TenantId, up_to: &[(Source, Offset)]) -> Erased {
+    fn note_erasure(&mut self, erasure: &NotedErasure) {
         let mut ends = self.next.clone();
-        ends.extend(up_to.iter().copied());
+        ends.extend(erasure.up_to.iter().copied());
         for (source, end) in ends {
-            let known = self.ledger.entry((tenant.clone(), source)).or_default();
+            let known = self.ledger.entry((erasure.tenant.clone(), source)).or_default();
             *known = end.max(*known);
         }
+        self.unfinished.insert(erasure.tenant.clone(), erasure.clone());
+    }
+
+    /// Removes all that the ledger covers.
+    fn remove_erased(&mut self) -> Erased {
         let before = self.rows.len();
         let ledger = &self.ledger;
         let covered = |tenant: &TenantId, source: Source, offset: Offset| {
@@ -268,8 +275,29 @@ impl SampleSink for MemoryStore {
         Ok(stored)
     }
 
-    async fn erase(&self, tenant: &TenantId, up_to: &[(Source, Offset)]) -> Result<Erased, StorageError> {
-        Ok(self.state_mut().erase(tenant, up_to))
+    async fn note_erasure(&self, erasure: &NotedErasure) -> Result<(), StorageError> {
+        let mut state = self.state_mut();
+        if let Some(reason) = &state.refusal {
+            return Err(StorageError::Unavailable(reason.clone()));
+        }
+        state.note_erasure(erasure);
+        Ok(())
+    }
+
+    async fn remove_erased(&self, _tenant: &TenantId) -> Result<Erased, StorageError> {
+        Ok(self.state_mut().remove_erased())
+    }
+
+    async fn unfinished_erasures(&self) -> Result<Vec<NotedErasure>, StorageError> {
+        Ok(self.state().unfinished.values().cloned().collect())
+    }
+
+    async fn finish_erasure(&self, erasure: &NotedErasure) -> Result<(), StorageError> {
+        let unfinished = &mut self.state_mut().unfinished;
+        if unfinished.get(&erasure.tenant) == Some(erasure) {
+            unfinished.remove(&erasure.tenant);
+        }
+        Ok(())
     }
 
     fn writable(&self) -> Result<(), String> {

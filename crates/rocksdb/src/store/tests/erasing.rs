@@ -1,4 +1,4 @@
-use luminate_storage::{Erased, IdempotencyEntry, SampleSink, Stored};
+use luminate_storage::{Erased, IdempotencyEntry, NotedErasure, SampleSink, Stored};
 
 use super::*;
 use crate::store::hooks::Moment;
@@ -17,6 +17,11 @@ fn found_in_files(folder: &Path, marker: &[u8]) -> Vec<std::path::PathBuf> {
         }
     }
     found
+}
+
+/// An erasure of all that is stored.
+fn all_of(name: &str) -> NotedErasure {
+    NotedErasure { tenant: tenant(name), up_to: Vec::new() }
 }
 
 fn marked(count: usize) -> Vec<Row> {
@@ -123,7 +128,7 @@ async fn merges_finish_an_erasure_that_was_cut_short_and_take_nothing_newer() {
     let test = TestStore::new();
     test.store.write(batch_of(0, 0, &[("gone", 0, &marked(10)), ("acme", 0, &rows(10, "a"))])).await.unwrap();
     // As a crash right after the ledger was written leaves it.
-    test.store.shared.note_erasure(&tenant("gone"), &[]).unwrap();
+    test.store.shared.note_erasure(&all_of("gone")).unwrap();
     test.store.write(batch_of(0, 2, &[("gone", 0, &marked(20))])).await.unwrap();
     let test = test.reopen().await;
     test.store.merge_all().await.unwrap();
@@ -146,7 +151,7 @@ async fn an_erasure_noted_during_a_merge_is_not_undone_by_it_and_takes_nothing_n
             let before = shared.state().ledger.version();
             // A thread of its own: the hook is held while it runs, and noting an erasure looks for it.
             let erasing = Arc::clone(&shared);
-            std::thread::spawn(move || erasing.note_erasure(&tenant("gone"), &[]).unwrap());
+            std::thread::spawn(move || erasing.note_erasure(&all_of("gone")).unwrap());
             while shared.state().ledger.version() == before {
                 std::thread::yield_now();
             }
@@ -160,4 +165,24 @@ async fn an_erasure_noted_during_a_merge_is_not_undone_by_it_and_takes_nothing_n
     *test.store.shared.hook.lock().unwrap() = None;
     let test = test.reopen().await;
     assert_eq!(count(&test.store, "gone", MARKER).await, 20);
+}
+
+/// Between noting and removing, merges do the same work; what they take is counted all the same. After a restart nobody
+/// knows what was there.
+#[tokio::test]
+async fn the_count_of_an_erasure_has_what_merges_took() {
+    let test = TestStore::new();
+    test.store.write(batch_of(0, 0, &[("gone", 0, &marked(10)), ("acme", 0, &rows(10, "a"))])).await.unwrap();
+    test.store.note_erasure(&all_of("gone")).await.unwrap();
+    test.store.merge_all().await.unwrap();
+    assert_eq!(test.store.remove_erased(&tenant("gone")).await.unwrap(), Erased { samples: 10 });
+    test.store.write(batch_of(0, 2, &[("gone", 0, &marked(20))])).await.unwrap();
+    // Two in a row: each sample is counted once.
+    test.store.note_erasure(&all_of("gone")).await.unwrap();
+    test.store.write(batch_of(0, 3, &[("gone", 0, &marked(5))])).await.unwrap();
+    test.store.note_erasure(&all_of("gone")).await.unwrap();
+    assert_eq!(test.store.remove_erased(&tenant("gone")).await.unwrap(), Erased { samples: 25 });
+    assert_eq!(test.store.remove_erased(&tenant("gone")).await.unwrap(), Erased { samples: 0 });
+    let test = test.reopen().await;
+    assert_eq!(test.store.unfinished_erasures().await.unwrap(), [all_of("gone")], "nobody said that it is finished");
 }
