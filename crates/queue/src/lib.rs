@@ -150,6 +150,14 @@ pub enum QueueError {
     /// Another consumer owns the partition now: what this one commits does not count.
     #[error("the partition belongs to another consumer: {0}")]
     Fenced(String),
+    /// Dead letters have no more room until some are purged.
+    #[error("dead letters have {bytes} bytes, and {limit} are allowed: purge some")]
+    DeadLettersFull {
+        /// Bytes of those that are kept.
+        bytes: u64,
+        /// The most that are allowed.
+        limit: u64,
+    },
     /// The queue's data is not what it should be.
     #[error("the queue is damaged: {0}")]
     Damaged(String),
@@ -166,6 +174,7 @@ impl QueueError {
             Self::Unavailable(_) => "queue_unavailable",
             Self::OutOfRange { .. } => "queue_offset_out_of_range",
             Self::Fenced(_) => "queue_fenced",
+            Self::DeadLettersFull { .. } => "dead_letters_full",
             Self::Damaged(_) => "queue_damaged",
             Self::Closed => "queue_closed",
         }
@@ -174,7 +183,7 @@ impl QueueError {
     /// Whether trying again may help.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::DeadLettersFull { .. })
     }
 }
 

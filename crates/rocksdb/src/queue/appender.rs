@@ -205,7 +205,7 @@ impl<'a> Group<'a> {
         }
         let placement = self.append(id.source.partition, size, &letter.key, &letter.headers, &letter.bytes)?;
         letter.replayed_at = Some(now);
-        dead_letters::put(log, &mut self.batch, &letter)?;
+        dead_letters::replace(log, &mut self.batch, &letter)?;
         Ok(Some(placement.offset))
     }
 

@@ -23,6 +23,9 @@ pub struct EmbeddedQueueConfig {
     pub max_pending_bytes: ByteSize,
     /// The largest record.
     pub max_record_bytes: ByteSize,
+    /// The most bytes of dead letters. Beyond it a record that cannot be used holds its partition up until some are purged:
+    /// nothing is dropped, and records that wait behind it are stored later.
+    pub max_dead_letter_bytes: ByteSize,
     /// Free space of the disk below which nothing is accepted, so that what was accepted can still be stored.
     pub disk_reserve: ByteSize,
     /// Memory for records that were written to the log and are not in table files yet.
@@ -36,6 +39,7 @@ impl Default for EmbeddedQueueConfig {
             max_bytes: ByteSize::gib(1),
             max_pending_bytes: ByteSize::mib(32),
             max_record_bytes: ByteSize::mib(16),
+            max_dead_letter_bytes: ByteSize::mib(256),
             disk_reserve: ByteSize::mib(64),
             write_buffer: ByteSize::mib(32),
         }

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::appender::Command;
 use super::dead_letter_codec;
-use super::layout::{self, DEAD_LETTERS};
+use super::layout::{self, DEAD_LETTER_BYTES_KEY, DEAD_LETTERS, META};
 use super::log::QueueLog;
 use super::{Core, EmbeddedQueue, blocking};
 
@@ -20,8 +20,34 @@ const PAGE_BYTES: usize = 8 << 20;
 /// So many are removed in one write.
 const PURGE_BATCH: usize = 1000;
 
+/// What dead letters take.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct HeldDeadLetters {
+    /// Bytes of their keys and values, as the database has them.
+    pub(super) bytes: u64,
+    /// Whether the last ones did not fit.
+    pub(super) refused: bool,
+}
+
+impl HeldDeadLetters {
+    /// Finds what the database holds.
+    pub(super) fn recover(log: &QueueLog) -> Result<Self, QueueError> {
+        let Some(stored) = log.get(META, DEAD_LETTER_BYTES_KEY)? else {
+            // Never counted: a folder that has none yet, or that was made before they were.
+            let mut bytes = 0;
+            for letter in after(log, None)? {
+                bytes += letter?.1;
+            }
+            return Ok(Self { bytes, refused: false });
+        };
+        let bytes = stored.try_into().map(u64::from_le_bytes);
+        let bytes = bytes.map_err(|_| QueueError::Damaged("the bytes of dead letters are not a number".to_owned()))?;
+        Ok(Self { bytes, refused: false })
+    }
+}
+
 /// Keeps others from changing dead letters between a look and a write.
-pub(super) fn lock(core: &Core) -> MutexGuard<'_, ()> {
+pub(super) fn lock(core: &Core) -> MutexGuard<'_, HeldDeadLetters> {
     core.dead_letters.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -30,48 +56,69 @@ pub(super) fn get(log: &QueueLog, id: DeadLetterId) -> Result<Option<DeadLetter>
     Ok(stored.map(|bytes| dead_letter_codec::decode(id, bytes.into())).transpose()?)
 }
 
-/// Adds a dead letter to a write.
-pub(super) fn put(log: &QueueLog, batch: &mut WriteBatch, letter: &DeadLetter) -> Result<(), QueueError> {
+/// Adds to a write a dead letter that takes the place of one of its size.
+pub(super) fn replace(log: &QueueLog, batch: &mut WriteBatch, letter: &DeadLetter) -> Result<(), QueueError> {
     let key = layout::dead_letter_key(letter.id);
     batch.put_cf(log.family(DEAD_LETTERS)?, key, dead_letter_codec::encode(letter));
     Ok(())
 }
 
-/// Dead letters with ids after `after`, in order.
+/// Dead letters with ids after `after`, in order, each with the bytes of its key and value.
 fn after(
     log: &QueueLog,
     after: Option<DeadLetterId>,
-) -> Result<impl Iterator<Item = Result<DeadLetter, QueueError>>, QueueError> {
+) -> Result<impl Iterator<Item = Result<(DeadLetter, u64), QueueError>>, QueueError> {
     let begin = after.map(layout::dead_letter_key);
     let mode = begin.as_deref().map_or(IteratorMode::Start, |key| IteratorMode::From(key, Direction::Forward));
     let stored = log.db().iterator_cf(log.family(DEAD_LETTERS)?, mode);
     let read = stored.map(move |item| {
         let (key, value) = log.judge(item)?;
         let id = layout::read_dead_letter_key(&key)?;
-        Ok(dead_letter_codec::decode(id, Vec::from(value).into())?)
+        let bytes = (key.len() + value.len()) as u64;
+        Ok((dead_letter_codec::decode(id, Vec::from(value).into())?, bytes))
     });
-    Ok(read.filter(move |letter| !letter.as_ref().is_ok_and(|letter| Some(letter.id) == after)))
+    Ok(read.filter(move |letter| !letter.as_ref().is_ok_and(|(letter, _)| Some(letter.id) == after)))
 }
 
-fn write(core: &Core, batch: WriteBatch) -> Result<(), QueueError> {
-    if batch.is_empty() { Ok(()) } else { Ok(core.log.write_synced(batch)?) }
+/// Writes a change together with the bytes that are held after it.
+fn write(core: &Core, mut batch: WriteBatch, bytes: u64) -> Result<(), QueueError> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    batch.put_cf(core.log.family(META)?, DEAD_LETTER_BYTES_KEY, bytes.to_le_bytes());
+    Ok(core.log.write_synced(batch)?)
+}
+
+/// Keeps as many of some letters as fit. One is always taken where there is none, whatever its size.
+fn keep(core: &Core, held: &mut HeldDeadLetters, letters: Vec<DeadLetter>) -> Result<(), QueueError> {
+    let limit = core.limits.dead_letter_bytes;
+    let mut batch = WriteBatch::default();
+    let mut bytes = held.bytes;
+    let mut refused = false;
+    for letter in letters {
+        let key = layout::dead_letter_key(letter.id);
+        if core.log.get(DEAD_LETTERS, &key)?.is_some() {
+            continue;
+        }
+        let value = dead_letter_codec::encode(&letter);
+        let size = (key.len() + value.len()) as u64;
+        refused = bytes > 0 && bytes + size > limit;
+        if refused {
+            break;
+        }
+        batch.put_cf(core.log.family(DEAD_LETTERS)?, key, value);
+        bytes += size;
+    }
+    write(core, batch, bytes)?;
+    *held = HeldDeadLetters { bytes, refused };
+    if refused { Err(QueueError::DeadLettersFull { bytes, limit }) } else { Ok(()) }
 }
 
 #[async_trait]
 impl DeadLetters for EmbeddedQueue {
     async fn put(&self, letters: Vec<DeadLetter>) -> Result<(), QueueError> {
         let core = Arc::clone(self.core());
-        blocking(move || {
-            let _lock = lock(&core);
-            let mut batch = WriteBatch::default();
-            for letter in letters {
-                if core.log.get(DEAD_LETTERS, &layout::dead_letter_key(letter.id))?.is_none() {
-                    put(&core.log, &mut batch, &letter)?;
-                }
-            }
-            write(&core, batch)
-        })
-        .await
+        blocking(move || keep(&core, &mut lock(&core), letters)).await
     }
 
     async fn list(
@@ -85,7 +132,7 @@ impl DeadLetters for EmbeddedQueue {
             let mut page = DeadLetterPage::default();
             let mut bytes = 0;
             for letter in after(&core.log, after_id)? {
-                let letter = letter?;
+                let (letter, _) = letter?;
                 if !filter.matches(&letter) {
                     continue;
                 }
@@ -119,19 +166,22 @@ impl DeadLetters for EmbeddedQueue {
             let mut purged = 0;
             let mut last = None;
             loop {
-                let _lock = lock(&core);
+                let mut held = lock(&core);
                 let mut batch = WriteBatch::default();
                 let mut looked = 0;
+                let mut bytes = held.bytes;
                 for letter in after(&core.log, last)?.take(PURGE_BATCH) {
-                    let letter = letter?;
+                    let (letter, size) = letter?;
                     looked += 1;
                     last = Some(letter.id);
                     if filter.matches(&letter) {
+                        bytes = bytes.saturating_sub(size);
                         batch.delete_cf(core.log.family(DEAD_LETTERS)?, layout::dead_letter_key(letter.id));
                     }
                 }
                 let removed = batch.len() as u64;
-                write(&core, batch)?;
+                write(&core, batch, bytes)?;
+                *held = HeldDeadLetters { bytes, refused: held.refused && removed == 0 };
                 purged += removed;
                 if looked < PURGE_BATCH {
                     return Ok(purged);

@@ -7,6 +7,7 @@
 //! | `meta` | `identity` | incarnation (16 bytes), partitions u32 |
 //! | `meta` | `end` + partition u32 | [`PartitionEnd`] |
 //! | `meta` | `committed` + partition u32 | next offset u64, metadata |
+//! | `meta` | `dead_letter_bytes` | u64: bytes of all keys and values of `dead_letters`; missing where there never was one |
 //! | `records` | partition u32, offset u64 | [`StoredRecord`] |
 //! | `dead_letters` | incarnation, partition u32, offset u64, index (0, or 1 and u32) | [`dead_letter_codec`](super::dead_letter_codec) |
 
@@ -23,6 +24,7 @@ pub(super) const DEAD_LETTERS: &str = "dead_letters";
 
 pub(super) const FORMAT_KEY: &[u8] = b"format";
 pub(super) const IDENTITY_KEY: &[u8] = b"identity";
+pub(super) const DEAD_LETTER_BYTES_KEY: &[u8] = b"dead_letter_bytes";
 
 const RECORD_KEY_BYTES: usize = 12;
 

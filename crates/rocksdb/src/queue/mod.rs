@@ -50,6 +50,7 @@ pub use config::EmbeddedQueueConfig;
 pub use consumer::EmbeddedConsumer;
 
 use appender::{Command, PendingBytes, RETRY_AFTER};
+use dead_letters::HeldDeadLetters;
 use disk_space::DiskSpace;
 use log::QueueLog;
 use partition::Partition;
@@ -78,6 +79,8 @@ pub struct EmbeddedQueueStats {
     pub records: u64,
     /// Their bytes.
     pub record_bytes: u64,
+    /// Bytes of dead letters.
+    pub dead_letter_bytes: u64,
     /// Bytes that the queue's files occupy on disk, 0 where they cannot be listed.
     pub disk_bytes: u64,
 }
@@ -100,7 +103,7 @@ struct Core {
     pending_bytes: Arc<AtomicUsize>,
     stage: watch::Sender<Stage>,
     /// Held from looking at dead letters to changing them.
-    dead_letters: Mutex<()>,
+    dead_letters: Mutex<HeldDeadLetters>,
     tidying: mpsc::Sender<tidying::Wish>,
     /// Whether the tidying thread has been told that everything was consumed and has not looked yet.
     tidying_wished: AtomicBool,
@@ -121,6 +124,7 @@ enum Stage {
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     held_bytes: u64,
+    dead_letter_bytes: u64,
     pending_bytes: usize,
     record_bytes: usize,
     reserve_bytes: u64,
@@ -166,6 +170,8 @@ impl EmbeddedQueue {
         let partitions = partitions.collect::<Result<Vec<_>, _>>();
         let partitions =
             partitions.map_err(|error| OpenError::Damaged { folder: folder.to_owned(), reason: error.to_string() })?;
+        let dead_letters = HeldDeadLetters::recover(&log)
+            .map_err(|error| OpenError::Damaged { folder: folder.to_owned(), reason: error.to_string() })?;
         let (inbox, commands) = mpsc::channel();
         let (tidying, wishes) = mpsc::channel();
         let core = Arc::new(Core {
@@ -177,7 +183,7 @@ impl EmbeddedQueue {
             clock,
             pending_bytes: Arc::default(),
             stage: watch::Sender::new(Stage::Open),
-            dead_letters: Mutex::default(),
+            dead_letters: Mutex::new(dead_letters),
             tidying,
             tidying_wished: AtomicBool::new(false),
             counters: Counters::default(),
@@ -220,8 +226,27 @@ impl EmbeddedQueue {
             publishes: core.counters.publishes.load(Ordering::Relaxed),
             records: core.partitions.iter().map(Partition::held_records).sum(),
             record_bytes: core.held_bytes(),
+            dead_letter_bytes: dead_letters::lock(core).bytes,
             disk_bytes: core.disk.occupied(),
         }
+    }
+
+    /// Whether dead letters are taken; where the last ones were refused, what is to be done. Then a partition stands still that
+    /// has a record which cannot be used, and goes on when some were purged.
+    ///
+    /// # Errors
+    /// A sentence for operators.
+    pub fn takes_dead_letters(&self) -> Result<(), String> {
+        let held = *dead_letters::lock(self.core());
+        if !held.refused {
+            return Ok(());
+        }
+        let limit = self.core().limits.dead_letter_bytes;
+        Err(format!(
+            "dead letters have {} bytes, and queue.maxDeadLetterBytes is {limit}: a record that cannot be used holds up its \
+             partition until some are purged",
+            held.bytes
+        ))
     }
 
     /// Takes no more records, answers those that wait, and ends the queue's threads. Consumers get what is left and then
@@ -241,6 +266,7 @@ impl Limits {
     fn of(config: &EmbeddedQueueConfig) -> Self {
         Self {
             held_bytes: config.max_bytes.get(),
+            dead_letter_bytes: config.max_dead_letter_bytes.get(),
             pending_bytes: config.max_pending_bytes.as_usize(),
             record_bytes: config.max_record_bytes.as_usize(),
             reserve_bytes: config.disk_reserve.get(),

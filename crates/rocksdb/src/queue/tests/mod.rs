@@ -5,11 +5,13 @@
 //! | `suite` | what every queue must do |
 //! | `opening` | what a start refuses, and what it finds again |
 //! | `bounds` | space, memory and records that are too much; stalls |
+//! | `dead_letters` | dead letters are bounded, and none is dropped |
 //! | `space` | consumed records' bytes go, and reading past them costs nothing |
 //! | `failing` | I/O errors and damage |
 //! | `sharing` | many clients share a sync |
 
 mod bounds;
+mod dead_letters;
 mod failing;
 mod opening;
 mod sharing;
