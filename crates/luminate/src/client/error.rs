@@ -45,7 +45,7 @@ pub(crate) enum ClientError {
         url: String,
     },
     /// The server answered with an error.
-    #[error("{}", .problem.for_people())]
+    #[error("{}{}", .problem.for_people(), advice(*.status))]
     Refused {
         /// The HTTP status.
         status: u16,
@@ -120,6 +120,14 @@ impl ClientError {
     }
 }
 
+/// What to do about a refused token; the problem itself says what to do about the rest.
+fn advice(status: u16) -> &'static str {
+    match status {
+        401 | 403 => "; where the server's secret is at hand, `luminate token` makes another token",
+        _ => "",
+    }
+}
+
 impl Problem {
     /// What an answer says that carries no problem.
     pub(crate) fn of_status(status: u16, body: &[u8]) -> Self {
@@ -172,8 +180,11 @@ mod tests {
     }
 
     #[test]
-    fn refusals_of_the_token_have_a_code_of_their_own() {
-        let refused = |status| ClientError::Refused { status, retry_after: None, problem: Box::default() }.exit_code();
-        assert_eq!((refused(401), refused(403), refused(400), refused(503)), (4, 4, 1, 1));
+    fn refusals_of_the_token_have_a_code_and_advice_of_their_own() {
+        for (status, code) in [(401, 4), (403, 4), (400, 1), (503, 1)] {
+            let refused = ClientError::Refused { status, retry_after: None, problem: Box::default() };
+            let advises = refused.to_string().contains("luminate token");
+            assert_eq!((refused.exit_code(), advises), (code, code == 4), "{status}");
+        }
     }
 }
