@@ -34,6 +34,8 @@ for what in "${@:-build}"; do
       needs clang clang
       needs python3 python3
       ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1 || missing+=(libclang-dev)
+      # librdkafka includes curl's header, also where it is built without curl.
+      [ -n "$(ls /usr/include/*/curl/curl.h /usr/include/curl/curl.h 2>/dev/null || true)" ] || missing+=(libcurl4-openssl-dev)
       ;;
     test)
       needs strace strace

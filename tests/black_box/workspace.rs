@@ -19,6 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["luminate-model", "luminate-runtime", "luminate-queue", "luminate-storage", "luminate-schemas"],
     ),
     ("luminate-clickhouse", &["luminate-model", "luminate-runtime", "luminate-storage"]),
+    ("luminate-kafka", &["luminate-model", "luminate-runtime", "luminate-queue", "luminate-storage"]),
     (
         "luminate-ingest-gateway",
         &["luminate-model", "luminate-auth", "luminate-runtime", "luminate-queue", "luminate-schemas"],

@@ -70,6 +70,12 @@ pub trait QueueFactory: Send {
 
     /// Closes the queue under those that still hold its parts.
     async fn close(&mut self);
+
+    /// Whether the queue is a service that others own. Its records go by a retention of its own and not with a commit, so that
+    /// only what waits to be sent is bounded; and whoever closes their side of it leaves at once.
+    fn is_service(&self) -> bool {
+        false
+    }
 }
 
 /// Makes a test of each question of the suite. The argument is an expression that makes a fresh [`QueueFactory`]; the crate

@@ -49,6 +49,9 @@ pub async fn every_record_has_its_own_result(factory: &mut impl QueueFactory) {
 
 /// A queue that holds as much as it may says so, and takes records again once some were committed.
 pub async fn a_full_queue_refuses_until_records_are_committed(factory: &mut impl QueueFactory) {
+    if factory.is_service() {
+        return a_full_buffer_refuses_until_records_are_sent(factory).await;
+    }
     let mut queue = factory.open().await;
     let large = || vec![record("a", vec![1; 8 << 10])];
     let mut published = 0;
@@ -68,6 +71,24 @@ pub async fn a_full_queue_refuses_until_records_are_committed(factory: &mut impl
     let last = read(partition, published).await.pop().unwrap();
     partition.commit(last.offset.next(), "").await.unwrap();
     publish(queue.producer.as_ref(), large()).await;
+}
+
+/// The same for a queue that is a service: records that come faster than they are sent are refused one by one, and those
+/// that were taken are read once each.
+async fn a_full_buffer_refuses_until_records_are_sent(factory: &mut impl QueueFactory) {
+    let mut queue = factory.open().await;
+    let many = (0..16 * MAX_BYTES / (8 << 10)).map(|_| record("a", vec![1; 8 << 10])).collect();
+    let results = soon(queue.producer.publish(many)).await;
+    let (taken, refused): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+    assert!(taken.len() * (8 << 10) > MAX_BYTES / 2, "{} records were taken", taken.len());
+    assert!(!refused.is_empty(), "the buffer never fills");
+    let refused: Vec<_> = refused.into_iter().filter_map(Result::err).collect();
+    assert!(refused.iter().all(|error| matches!(error, PublishError::Full { .. })), "{refused:?}");
+    assert!(queue.producer.available().is_ok(), "a full queue is no broken queue");
+    let last = publish(queue.producer.as_ref(), vec![record("a", "after")]).await[0];
+    assert_eq!(last.offset.0, taken.len() as u64, "what was refused was not stored");
+    let mut partitions = partitions(queue.consumer.as_mut()).await;
+    read(of(&mut partitions, last.source), taken.len() + 1).await;
 }
 
 /// The partition that holds `records` records.

@@ -1,0 +1,187 @@
+//! What the poll thread does when the group gives partitions and takes them away.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use luminate_queue::{Assignment, QueueError};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, TopicPartitionList};
+use tokio::sync::{mpsc, oneshot};
+
+use super::opening;
+use super::owned::OwnedPartition;
+use super::partition::KafkaPartition;
+use super::pulse::Pulse;
+use crate::cluster::{KafkaCluster, Place};
+use crate::context;
+
+/// How often a thread that waits for others looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// The client of a consumer.
+pub(crate) type Client = BaseConsumer<SessionContext>;
+
+/// What goes to whoever asks for assignments.
+pub(crate) type AssignmentResult = Result<Assignment, QueueError>;
+
+/// One consumer's share in the group, from its start to its end.
+pub(crate) struct Session {
+    pub(crate) cluster: KafkaCluster,
+    pub(crate) pulse: Pulse,
+    /// Set when the consumer is dropped: nobody is waited for any more.
+    pub(crate) stopping: AtomicBool,
+    /// Set when the queue is closed: readers get no more.
+    pub(crate) closed: AtomicBool,
+    client: OnceLock<Weak<Client>>,
+    assignments: mpsc::UnboundedSender<AssignmentResult>,
+    owned: Mutex<BTreeMap<Place, Arc<OwnedPartition>>>,
+}
+
+/// librdkafka's way to the session.
+#[derive(Clone)]
+pub(crate) struct SessionContext(pub(crate) Arc<Session>);
+
+impl Session {
+    pub(crate) fn new(cluster: KafkaCluster, assignments: mpsc::UnboundedSender<AssignmentResult>) -> Self {
+        Self {
+            cluster,
+            pulse: Pulse::default(),
+            stopping: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            client: OnceLock::new(),
+            assignments,
+            owned: Mutex::default(),
+        }
+    }
+
+    /// Tells the session its client, before anything is assigned.
+    pub(crate) fn attach(&self, client: &Arc<Client>) {
+        // It is attached once, right after both were made.
+        let _ = self.client.set(Arc::downgrade(client));
+    }
+
+    /// The client, where it is not ending.
+    pub(crate) fn client(&self) -> Option<Arc<Client>> {
+        self.client.get().and_then(Weak::upgrade)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// How long this consumer may store after a commit; `None` where partitions are assigned by configuration.
+    pub(crate) fn session_timeout(&self) -> Option<Duration> {
+        let consumer = &self.cluster.config().consumer;
+        consumer.assign.is_empty().then(|| consumer.session_timeout.get())
+    }
+
+    /// The partitions that are owned now.
+    pub(crate) fn owned(&self) -> Vec<Arc<OwnedPartition>> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Tells whoever asks for assignments that there will be none.
+    pub(crate) fn fail(&self, error: QueueError) {
+        // The consumer may be gone already.
+        let _ = self.assignments.send(Err(error));
+    }
+
+    /// Gives partitions to the consumer, ready to be read from where they were left.
+    pub(crate) fn give(self: &Arc<Self>, partitions: Vec<Arc<OwnedPartition>>) {
+        for owned in partitions {
+            self.lock().insert(owned.place(), Arc::clone(&owned));
+            tracing::info!(
+                source = %owned.source(), topic = owned.topic.name, next = owned.position().0, "a partition was assigned"
+            );
+            let partition = KafkaPartition::new(Arc::clone(self), owned);
+            // The consumer may be gone already.
+            let _ = self.assignments.send(Ok(Assignment::Given(Box::new(partition))));
+        }
+    }
+
+    /// Takes partitions away from the consumer. Waits, for a bounded time, until their open batches are settled: commits are still
+    /// taken meanwhile. A partition that is lost already is not waited for with commits open: another may own it.
+    pub(crate) fn take_away(&self, places: &[Place], lost: bool) {
+        let taken: Vec<_> = {
+            let mut owned = self.lock();
+            places.iter().filter_map(|place| owned.remove(place)).collect()
+        };
+        let mut waiting: Vec<_> = taken.iter().filter_map(|owned| self.announce(owned, lost)).collect();
+        let deadline = Instant::now() + self.cluster.config().consumer.max_poll_interval.get() / 3;
+        while !waiting.is_empty() && !self.is_stopping() && Instant::now() < deadline {
+            waiting.retain_mut(|done| matches!(done.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
+            self.pulse.beat();
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        if !waiting.is_empty() && !self.is_stopping() {
+            tracing::warn!(partitions = waiting.len(), "revoked partitions were not let go in time");
+        }
+        for owned in taken {
+            owned.lease.end();
+            owned.lease.wait_until_unused();
+            owned.take_queue();
+            tracing::info!(source = %owned.source(), topic = owned.topic.name, lost, "a partition was let go");
+        }
+    }
+
+    /// `None` where nobody is there to be told.
+    fn announce(&self, owned: &OwnedPartition, lost: bool) -> Option<oneshot::Receiver<()>> {
+        if lost {
+            owned.lease.end();
+            owned.changed.notify_one();
+        }
+        let (done, is_done) = oneshot::channel();
+        self.assignments.send(Ok(Assignment::Revoked { source: owned.source(), done })).ok().map(|()| is_done)
+    }
+
+    /// Lets every partition go, without asking; the process is ending, or the consumer is.
+    pub(crate) fn abandon(&self) {
+        let places: Vec<Place> = self.lock().keys().cloned().collect();
+        self.take_away(&places, false);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Place, Arc<OwnedPartition>>> {
+        self.owned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for SessionContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        context::log(level, facility, message);
+    }
+
+    fn error(&self, error: ClientError, reason: &str) {
+        context::note_error(self.0.cluster.health(), &error, reason);
+    }
+}
+
+impl ConsumerContext for SessionContext {
+    /// Runs inside of the poll thread's poll.
+    fn rebalance(&self, client: &BaseConsumer<Self>, change: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        let session = &self.0;
+        let result = if change == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            let opened = opening::open(session, partitions);
+            // The places to begin at stand in the list.
+            client.incremental_assign(partitions).inspect(|()| session.give(opened))
+        } else {
+            let elements = partitions.elements();
+            let places = elements.iter().filter_map(|element| {
+                u32::try_from(element.partition()).ok().map(|partition| (element.topic().to_owned(), partition))
+            });
+            session.take_away(&places.collect::<Vec<_>>(), client.assignment_lost());
+            client.incremental_unassign(partitions)
+        };
+        if let Err(error) = result {
+            tracing::warn!(%error, "a change of partitions failed; the group will make another one");
+        }
+    }
+}
