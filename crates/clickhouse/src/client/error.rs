@@ -67,8 +67,8 @@ pub mod codes {
     pub const TABLE_ALREADY_EXISTS: u32 = 57;
     /// A database that does not exist.
     pub const UNKNOWN_DATABASE: u32 = 81;
-    /// Too many concurrent statements.
-    pub const TOO_MANY_SIMULTANEOUS_QUERIES: u32 = 202;
+    /// A statement of the same id is still running.
+    pub const QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING: u32 = 216;
     /// The disk is full.
     pub const NOT_ENOUGH_SPACE: u32 = 243;
     /// Two things: too many parts, which means slow down, and too many partitions in one block, which is a fault of the sender.

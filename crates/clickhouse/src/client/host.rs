@@ -5,6 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use clickhouse::QuerySummary;
+use clickhouse::error::Error as VendorError;
+use clickhouse::insert_formatted::InsertFormatted;
 use clickhouse::query::BytesCursor;
 use clickhouse::{Client, Compression};
 use luminate_storage::Permit;
@@ -112,6 +115,17 @@ impl Host {
         }
     }
 
+    /// Begins an `INSERT ... FORMAT ...`: nothing is sent before the first piece. `limit` is the longest time that a piece may
+    /// take to be sent, and that the answer may take after the last one.
+    #[must_use]
+    pub fn begin_insert(&self, statement: Statement, limit: Duration) -> Insert {
+        let mut insert = self.client.insert_formatted_with(statement.sql);
+        for (name, value) in statement.settings {
+            insert = insert.with_setting(name, value);
+        }
+        Insert { host: self.clone(), insert: insert.with_timeouts(Some(limit), Some(limit)), limit }
+    }
+
     /// Notes what a statement showed of the host.
     pub(super) fn note<T>(&self, result: Result<T, ClientError>) -> Result<T, ClientError> {
         let fault = result.as_ref().err().filter(|error| error.is_of_the_host()).map(ToString::to_string);
@@ -132,8 +146,44 @@ impl Host {
         query
     }
 
+    fn insert_error(&self, error: VendorError, limit: Duration) -> ClientError {
+        match error {
+            VendorError::TimedOut => ClientError::TimedOut { host: self.address.to_string(), limit },
+            other => ClientError::of(&self.address, other),
+        }
+    }
+
     fn bad_answer(&self, fault: String) -> ClientError {
         ClientError::Answer { host: self.address.to_string(), fault }
+    }
+}
+
+/// An insert whose data is being sent. Dropped before [`Insert::end`], it is broken off, and the server stores nothing unless it
+/// has everything already.
+pub struct Insert {
+    host: Host,
+    insert: InsertFormatted,
+    limit: Duration,
+}
+
+impl Insert {
+    /// Compresses and sends a piece; waits while the server takes its time.
+    ///
+    /// # Errors
+    /// [`ClientError`]; nothing more can be sent.
+    pub async fn send(&mut self, piece: Vec<u8>) -> Result<(), ClientError> {
+        let sent = self.insert.send(piece.into()).await;
+        self.host.note(sent.map_err(|error| self.host.insert_error(error, self.limit)))
+    }
+
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// [`ClientError`]; after any but [`ClientError::Unreachable`] the data may be stored.
+    pub async fn end(self) -> Result<(), ClientError> {
+        let Self { host, insert, limit } = self;
+        let ended = insert.end().await;
+        host.note(ended.map_err(|error| host.insert_error(error, limit)))
     }
 }
 
@@ -156,6 +206,15 @@ impl Answer {
         }
         let next = self.cursor.next().await;
         self.host.note(next.map_err(|error| ClientError::of(&self.host.address, error)))
+    }
+
+    /// How many rows and bytes (uncompressed) the server has read for it. The server says so in the head of its answer, so it is
+    /// the truth only with the setting `wait_end_of_query`, which holds the head back.
+    #[must_use]
+    pub fn read(&self) -> (u64, u64) {
+        let summary = self.cursor.summary();
+        let rows = summary.and_then(QuerySummary::read_rows).unwrap_or_default();
+        (rows, summary.and_then(QuerySummary::read_bytes).unwrap_or_default())
     }
 
     /// The server that answers.

@@ -7,6 +7,7 @@
 //! | [`statement`] | [`Statement`]: SQL, parameters, settings |
 //! | [`host`] | [`Host`]: one server; [`Answer`]: a result as it comes |
 //! | [`hosts`] | [`Hosts`]: servers of which any will do |
+//! | [`topology`] | [`Topology`]: which host is which shard and replica |
 //! | [`error`] | [`ClientError`] |
 
 pub mod address;
@@ -15,9 +16,11 @@ pub mod host;
 pub mod hosts;
 pub mod statement;
 mod tls;
+pub mod topology;
 
 pub use address::Address;
 pub use error::{ClientError, codes};
-pub use host::{Answer, Host};
+pub use host::{Answer, Host, Insert};
 pub use hosts::Hosts;
 pub use statement::Statement;
+pub use topology::{Shard, Topology};

@@ -24,6 +24,12 @@ impl Statement {
         &self.sql
     }
 
+    /// The same parameters and settings for another text: for conditions that are built together with their parameters.
+    #[must_use]
+    pub fn with_sql(self, sql: impl Into<String>) -> Self {
+        Self { sql: sql.into(), ..self }
+    }
+
     /// The value of a placeholder of type `String`, `LowCardinality(String)` or the like.
     #[must_use]
     pub fn text(mut self, name: impl Into<Cow<'static, str>>, value: &str) -> Self {

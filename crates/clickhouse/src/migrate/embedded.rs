@@ -1,0 +1,27 @@
+//! The migrations that this program brings.
+
+use xxhash_rust::xxh3::xxh3_128;
+
+/// A numbered change of the tables. Once published, its text never changes: what follows gets a number of its own. Its
+/// statements may be executed again from the first one on, because a migration that failed in the middle is.
+#[derive(Debug, Clone, Copy)]
+pub struct Migration {
+    /// Its number; they are applied in the order of their numbers, which have no gaps.
+    pub number: u32,
+    /// Its name.
+    pub name: &'static str,
+    /// Its text, as [`Form::render`](super::Form::render) takes it.
+    pub text: &'static str,
+}
+
+impl Migration {
+    /// What tells whether the text has changed, the same for every form.
+    #[must_use]
+    pub fn checksum(&self) -> String {
+        format!("{:032x}", xxh3_128(self.text.as_bytes()))
+    }
+}
+
+/// All of them, in order.
+pub const MIGRATIONS: &[Migration] =
+    &[Migration { number: 1, name: "samples", text: include_str!("../../../../schemas/clickhouse/0001_samples.sql") }];

@@ -1,0 +1,1 @@
+//! Migrations as they are rendered, and against the real engine.

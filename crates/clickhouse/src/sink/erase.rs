@@ -1,0 +1,115 @@
+//! Removing what the ledger covers.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use luminate_model::{Offset, Source, TenantId};
+use luminate_storage::{NotedErasure, StorageError};
+
+use super::failure::unavailable;
+use crate::client::{Host, Shard, Statement};
+
+/// Time between two looks at whether files are gone.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Time that a mutation may take, and that files of replaced parts may take to go. A repeat goes on.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Where and whose rows are removed.
+pub(super) struct Eraser<'a> {
+    pub(super) shard: &'a Shard,
+    pub(super) database: &'a str,
+    /// Name of the table of one server's rows.
+    pub(super) table: &'a str,
+}
+
+impl Eraser<'_> {
+    /// The end of each source of which the shard has rows of a tenant.
+    pub(super) async fn stored_ends(&self, tenant: &TenantId) -> Result<Vec<(Source, Offset)>, StorageError> {
+        let Self { database, table, .. } = self;
+        let sql = format!(
+            "SELECT source, max(batch) FROM {database}.{table} WHERE tenant = {{tenant:String}} GROUP BY source"
+        );
+        let statement = Statement::new(sql).text("tenant", tenant.as_str());
+        let rows: Vec<(String, u64)> = self.shard.replicas.rows(&statement).await.map_err(unavailable)?;
+        let parse = |source: &str| {
+            source.parse().map_err(|_| StorageError::Damaged(format!("rows of the source `{source}`, which cannot be")))
+        };
+        rows.into_iter().map(|(source, batch)| Ok((parse(&source)?, Offset(batch).next()))).collect()
+    }
+
+    /// Removes the rows and waits until their files are gone; returns how many there were.
+    pub(super) async fn remove(&self, erasure: &NotedErasure) -> Result<u64, StorageError> {
+        let Self { shard, database, table } = self;
+        let condition = covered(erasure);
+        let count = Statement::new(format!("SELECT count() FROM {database}.{table} WHERE {condition}"));
+        let rows = self.count(&count).await?;
+        if rows > 0 {
+            let delete = Statement::new(format!("ALTER TABLE {database}.{table} DELETE WHERE {condition}"))
+                .setting("mutations_sync", 2)
+                .setting("max_execution_time", LONGEST.as_secs());
+            shard.replicas.execute(&delete).await.map_err(unavailable)?;
+            let left = self.count(&count).await?;
+            if left > 0 {
+                return Err(StorageError::Unavailable(format!("{left} rows are left of those that are to be erased")));
+            }
+        }
+        for host in shard.replicas.all() {
+            self.wait_for_files(host).await?;
+        }
+        Ok(rows)
+    }
+
+    async fn count(&self, statement: &Statement) -> Result<u64, StorageError> {
+        let rows: Vec<(u64,)> = self.shard.replicas.rows(statement).await.map_err(unavailable)?;
+        Ok(rows.first().map_or(0, |(count,)| *count))
+    }
+
+    /// Waits until the parts that are replaced now, the tenant's among them, are deleted.
+    async fn wait_for_files(&self, host: &Host) -> Result<(), StorageError> {
+        let sql = "SELECT name FROM system.parts WHERE database = {database:String} AND table = {table:String} AND NOT active";
+        let statement = Statement::new(sql).text("database", self.database).text("table", self.table);
+        let replaced = async || -> Result<BTreeSet<String>, StorageError> {
+            let rows: Vec<(String,)> = host.rows(statement.clone()).await.map_err(unavailable)?;
+            Ok(rows.into_iter().map(|(name,)| name).collect())
+        };
+        let mut waiting_for = replaced().await?;
+        let looks = LONGEST.as_secs() / LOOK_EVERY.as_secs();
+        for _ in 0..looks {
+            if waiting_for.is_empty() {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+            let still = replaced().await?;
+            waiting_for.retain(|name| still.contains(name));
+        }
+        Err(StorageError::Unavailable(format!("{} parts of before the erasure are not deleted yet", waiting_for.len())))
+    }
+}
+
+/// The condition on rows that the erasure covers. Tenants and sources are of a few plain characters by their types: they can
+/// stand in the text, and in a mutation, which is kept as text, they must.
+fn covered(erasure: &NotedErasure) -> String {
+    let sources = erasure.up_to.iter().map(|(source, next)| format!("(source = '{source}' AND batch < {next})"));
+    let sources: Vec<String> = sources.collect();
+    format!("tenant = '{}' AND ({})", erasure.tenant.as_str(), sources.join(" OR "))
+}
+
+#[cfg(test)]
+mod tests {
+    use luminate_model::Incarnation;
+
+    use super::*;
+
+    #[test]
+    fn the_condition_names_every_source() {
+        let source = |partition| Source { incarnation: Incarnation([0; 16]), partition };
+        #[allow(clippy::disallowed_methods, clippy::unwrap_used)]
+        let tenant = TenantId::parse("acme").unwrap();
+        let erasure = NotedErasure { tenant, up_to: vec![(source(0), Offset(7)), (source(1), Offset(9))] };
+        assert_eq!(
+            covered(&erasure),
+            "tenant = 'acme' AND ((source = 'AAAAAAAAAAAAAAAAAAAAAA/0' AND batch < 7) OR \
+             (source = 'AAAAAAAAAAAAAAAAAAAAAA/1' AND batch < 9))"
+        );
+    }
+}

@@ -1,0 +1,87 @@
+//! What the sink knows of the servers, asked again from time to time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use luminate_storage::{Permit, StorageError};
+use tokio::sync::Mutex;
+
+use super::failure::unavailable;
+use crate::client::{ClientError, Hosts, Statement, Topology};
+use crate::config::ClickHouseConfig;
+use crate::migrate::form::local_samples;
+
+/// How long an answer is good for.
+const GOOD_FOR: Duration = Duration::from_secs(60);
+
+/// How a table's rows get to other servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Replication {
+    /// They do not.
+    None,
+    /// By ClickHouse's replicas.
+    Replicated,
+    /// By a managed service.
+    Shared,
+}
+
+/// Shards, and what their servers are capable of.
+pub(super) struct Layout {
+    pub(super) topology: Topology,
+    pub(super) replication: Replication,
+    /// Whether the servers have the newer of the two settings that switch deduplication on.
+    pub(super) knows_deduplicate_insert: bool,
+}
+
+/// The layout as it was found the last time.
+#[derive(Default)]
+pub(super) struct LayoutCache {
+    known: Mutex<Option<(Arc<Layout>, Duration)>>,
+}
+
+impl LayoutCache {
+    /// The layout, read where it is not known or old. An old one that cannot be read again stays good.
+    pub(super) async fn get(&self, config: &ClickHouseConfig, hosts: &Hosts) -> Result<Arc<Layout>, StorageError> {
+        let mut known = self.known.lock().await;
+        let now = Permit::now();
+        if let Some((layout, read_at)) = &*known
+            && now.saturating_sub(*read_at) < GOOD_FOR
+        {
+            return Ok(Arc::clone(layout));
+        }
+        match (read(config, hosts).await, &mut *known) {
+            (Ok(layout), known) => {
+                let layout = Arc::new(layout);
+                *known = Some((Arc::clone(&layout), now));
+                Ok(layout)
+            }
+            (Err(error), Some((layout, read_at))) => {
+                tracing::warn!(%error, "the cluster's layout cannot be read again; the known one is used");
+                *read_at = now;
+                Ok(Arc::clone(layout))
+            }
+            (Err(error), None) => Err(unavailable(error)),
+        }
+    }
+
+    /// The layout as far as it is known.
+    pub(super) fn known(&self) -> Option<Arc<Layout>> {
+        self.known.try_lock().ok()?.as_ref().map(|(layout, _)| Arc::clone(layout))
+    }
+}
+
+async fn read(config: &ClickHouseConfig, hosts: &Hosts) -> Result<Layout, ClientError> {
+    let topology = Topology::read(config, hosts).await?;
+    let sql = "SELECT (SELECT any(engine) FROM system.tables WHERE database = {database:String} AND name = {table:String}), \
+               (SELECT count() FROM system.settings WHERE name = 'deduplicate_insert')";
+    let statement = Statement::new(sql).text("database", &config.database).text("table", local_samples(config));
+    let rows: Vec<(Option<String>, u64)> = hosts.rows(&statement).await?;
+    let (engine, settings) = rows.into_iter().next().unwrap_or_default();
+    let engine = engine.unwrap_or_default();
+    let replication = match () {
+        () if engine.starts_with("Replicated") => Replication::Replicated,
+        () if engine.starts_with("Shared") => Replication::Shared,
+        () => Replication::None,
+    };
+    Ok(Layout { topology, replication, knows_deduplicate_insert: settings > 0 })
+}

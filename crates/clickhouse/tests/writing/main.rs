@@ -1,0 +1,16 @@
+//! The writing half against the real engine.
+//!
+//! | module | asks |
+//! |---|---|
+//! | [`migrating`] | tables are made once, under a lock, and nothing starts over tables that it does not know |
+//! | [`storing`] | rows arrive as they were sent, once |
+//! | [`settling`] | what is found out after doubt |
+//! | [`crashing`] | a server that was killed at the wrong moment |
+//! | [`expiring`] | retention over all times |
+//! | [`erasing`] | what an erasure covers is gone and stays away |
+//! | [`sharding`] | two shards and one distributed table |
+//! | [`fixture`] | a store of a test's own, and batches |
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod fixture;
+mod storing;
