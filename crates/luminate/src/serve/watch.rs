@@ -52,7 +52,7 @@ pub(super) fn health(lifecycle: &Lifecycle, queue: &EmbeddedQueue, store: &Arc<R
     lifecycle.spawn("health", StopStage::Drain, move |mut stop| async move {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         loop {
-            tell(&queue_health, queue.available());
+            tell(&queue_health, queue.available().and_then(|()| queue.takes_dead_letters()));
             tell(&store_health, store.writable().and_then(|()| store.readable()));
             tokio::select! {
                 () = stop.requested() => return Ok(()),
@@ -79,6 +79,7 @@ pub(super) fn telemetry(lifecycle: &Lifecycle, queue: &EmbeddedQueue, store: &Ar
             (syncs, merges, expired) = (of_queue.syncs, of_store.merges, of_store.expired_samples);
             metrics.active_series.set(of_store.active_series as f64);
             metrics.store_blocks.set(of_store.blocks as f64);
+            metrics.dead_letter_bytes.set(of_queue.dead_letter_bytes as f64);
             metrics.disk_bytes.with(["queue"]).set(of_queue.disk_bytes as f64);
             metrics.disk_bytes.with(["store"]).set((of_store.disk_bytes + of_store.ballast_bytes) as f64);
             tokio::select! {

@@ -233,6 +233,10 @@ metrics! {
     disk_bytes: GaugeFamily<1> {
         name: "luminate_disk_bytes", unit: "bytes", labels: ["part"], of: &[Writer]
     }
+    /// Bytes of dead letters that are kept.
+    dead_letter_bytes: Gauge {
+        name: "luminate_dead_letter_bytes", unit: "bytes", labels: [], of: &[Writer]
+    }
     /// Blocks in the store.
     store_blocks: Gauge {
         name: "luminate_store_blocks", unit: "blocks", labels: [], of: &[Writer]
