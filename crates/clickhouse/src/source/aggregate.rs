@@ -8,7 +8,7 @@ use super::conditions;
 use super::function::{Call, value_of_state};
 use super::query::TenantQuery;
 use super::row_binary::RowBinary;
-use super::run::{self, ReadLimit};
+use super::run::{self, Bounds, ReadLimit};
 use super::table::{self, Table};
 use crate::client::{Hosts, Statement};
 
@@ -23,12 +23,8 @@ pub(super) async fn aggregate(
     if request.scan.time.is_empty() || request.limit == Some(0) {
         return Ok(AggregateAnswer::default());
     }
-    let statement = statement(table, request);
-    let statement = match result_rows(request) {
-        Some(rows) => statement.setting("max_result_rows", rows),
-        None => statement,
-    };
-    let result = run::result(hosts, statement, ReadLimit::Samples, context).await?;
+    let bounds = Bounds { read: ReadLimit::Samples, rows: result_rows(request) };
+    let result = run::result(hosts, statement(table, request), bounds, context).await?;
     let mut groups = Vec::new();
     let mut rows = RowBinary::new(result.bytes());
     while !rows.is_at_end() {

@@ -5,7 +5,7 @@ use luminate_storage::{CatalogueEntry, CataloguePage, CatalogueRequest, QueryCon
 use super::conditions;
 use super::query::TenantQuery;
 use super::row_binary::RowBinary;
-use super::run::{self, ReadLimit};
+use super::run::{self, Bounds, ReadLimit};
 use super::table::{self, Table};
 use crate::client::{Hosts, Statement};
 
@@ -45,8 +45,8 @@ pub(super) async fn page(
     if request.time.is_empty() {
         return Ok(CataloguePage::default());
     }
-    let statement = statement.setting("max_result_rows", rows(request));
-    let result = run::result(hosts, statement, ReadLimit::Samples, context).await?;
+    let bounds = Bounds { read: ReadLimit::Samples, rows: Some(rows(request)) };
+    let result = run::result(hosts, statement, bounds, context).await?;
     let mut entries = Vec::new();
     let mut rows = RowBinary::new(result.bytes());
     while !rows.is_at_end() {

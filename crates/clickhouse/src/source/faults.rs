@@ -24,8 +24,8 @@ mod codes {
     pub(super) const QUERY_WAS_CANCELLED_BY_CLIENT: u32 = 735;
 }
 
-/// What a query failed with, by what a statement of it failed with.
-pub(super) fn of_query(error: ClientError, context: &QueryContext) -> StorageError {
+/// What a query failed with, by what a statement of it failed with. `rows` is what its result was held against.
+pub(super) fn of_query(error: ClientError, rows: Option<usize>, context: &QueryContext) -> StorageError {
     let ClientError::Server { code, message, .. } = &error else {
         return of_connection(error);
     };
@@ -39,7 +39,7 @@ pub(super) fn of_query(error: ClientError, context: &QueryContext) -> StorageErr
             StorageError::MemoryLimit { limit_bytes: limits.memory_bytes }
         }
         codes::TOO_MANY_ROWS | codes::TOO_MANY_BYTES => StorageError::SamplesLimit { limit: limits.samples },
-        codes::TOO_MANY_ROWS_OR_BYTES => StorageError::RowsLimit { limit: most_rows(message) },
+        codes::TOO_MANY_ROWS_OR_BYTES => StorageError::RowsLimit { limit: rows.unwrap_or_default() as u64 },
         codes::QUERY_WAS_CANCELLED | codes::QUERY_WAS_CANCELLED_BY_CLIENT => StorageError::Cancelled,
         codes::UNKNOWN_TABLE | codes::UNKNOWN_DATABASE => {
             StorageError::Unavailable(format!("the tables are not there, see `luminate migrate`: {error}"))
@@ -58,12 +58,9 @@ pub(super) fn of_query(error: ClientError, context: &QueryContext) -> StorageErr
 }
 
 fn of_connection(error: ClientError) -> StorageError {
-    if error.is_of_the_host() { StorageError::Unavailable(error.to_string()) } else { StorageError::Damaged(error.to_string()) }
-}
-
-/// The limit that the server's text names; 0 where it names none.
-fn most_rows(message: &str) -> u64 {
-    let after = message.split_once("max rows: ").map_or("", |(_, after)| after);
-    let end = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
-    after.get(..end).and_then(|digits| digits.parse().ok()).unwrap_or_default()
+    if error.is_of_the_host() {
+        StorageError::Unavailable(error.to_string())
+    } else {
+        StorageError::Damaged(error.to_string())
+    }
 }

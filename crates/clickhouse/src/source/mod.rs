@@ -78,7 +78,8 @@ impl SampleSource for ClickHouseSource {
     }
 
     async fn metrics(&self, request: &CatalogueRequest, context: &QueryContext) -> Result<CataloguePage, StorageError> {
-        let request = CatalogueRequest { metric: None, ..request.clone() };
+        let mut request = request.clone();
+        request.metric = None;
         catalogue::page(&self.hosts, catalogue::metrics(&self.table, &request), &request, context).await
     }
 

@@ -5,7 +5,7 @@
 
 use luminate_model::TenantId;
 
-use super::table::Table;
+use super::table::{self, Table};
 use crate::client::Statement;
 
 /// Most bytes of a parameter's value before it is escaped. The server takes 128 KiB for each, and escaping at most doubles.
@@ -14,6 +14,7 @@ const PARAMETER_BYTES: usize = 48 << 10;
 /// What is asked of one tenant's samples.
 pub(super) struct TenantQuery<'t> {
     table: &'t Table,
+    tenant: TenantId,
     conditions: Vec<String>,
     parameters: Vec<Parameter>,
 }
@@ -31,9 +32,9 @@ enum Parameter {
 
 impl<'t> TenantQuery<'t> {
     pub(super) fn of(table: &'t Table, tenant: &TenantId) -> Self {
-        let mut query = Self { table, conditions: Vec::new(), parameters: Vec::new() };
-        let tenant = query.text(tenant.as_str());
-        query.require(format!("tenant = {tenant}"));
+        let mut query = Self { table, tenant: tenant.clone(), conditions: Vec::new(), parameters: Vec::new() };
+        let name = query.text(tenant.as_str());
+        query.require(format!("{} = {name}", table::TENANT));
         query
     }
 
@@ -95,10 +96,11 @@ impl<'t> TenantQuery<'t> {
         Selection(format!("SELECT {columns} FROM {table} WHERE {conditions} {clauses}"))
     }
 
-    /// The statement that executes a selection of this query.
+    /// The statement that executes a selection of this query. It names the tenant once more, for the server's log of queries
+    /// and for a row policy, the second wall (`deploy/clickhouse/`).
     pub(super) fn statement(self, selection: Selection) -> Statement {
-        let parameters = self.parameters.into_iter().enumerate();
-        parameters.fold(Statement::new(selection.0), |statement, (at, parameter)| {
+        let statement = Statement::new(selection.0).setting("log_comment", &self.tenant);
+        self.parameters.into_iter().enumerate().fold(statement, |statement, (at, parameter)| {
             let name = format!("p{at}");
             match parameter {
                 Parameter::Text(text) => statement.text(name, &text),

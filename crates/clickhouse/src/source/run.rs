@@ -24,6 +24,15 @@ pub(super) enum ReadLimit {
     Afterwards,
 }
 
+/// What a statement is held against beside time and memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// What it may read.
+    pub(super) read: ReadLimit,
+    /// Most rows of its result.
+    pub(super) rows: Option<usize>,
+}
+
 /// The whole result of a statement. Its memory is accounted for until it is dropped.
 pub(super) struct Whole<'c> {
     bytes: Vec<u8>,
@@ -57,16 +66,16 @@ impl Drop for Whole<'_> {
 pub(super) async fn result<'c>(
     hosts: &Hosts,
     statement: Statement,
-    limit: ReadLimit,
+    bounds: Bounds,
     context: &'c QueryContext,
 ) -> Result<Whole<'c>, StorageError> {
     let statement = statement.setting("wait_end_of_query", 1);
-    let mut answer = fetch(hosts, &statement, limit, context).await?;
+    let mut answer = fetch(hosts, statement, bounds, context).await?;
     let (samples, bytes) = answer.read();
     context.counters().bytes_read.fetch_add(bytes, Ordering::Relaxed);
     context.count_samples(samples)?;
     let mut whole = Whole { bytes: Vec::new(), context, reserved: 0 };
-    while let Some(bytes) = watched(context, answer.next()).await? {
+    while let Some(bytes) = watched(context, bounds, answer.next()).await? {
         whole.extend(&bytes)?;
     }
     Ok(whole)
@@ -75,30 +84,31 @@ pub(super) async fn result<'c>(
 /// Executes a statement whose result is handed on as it comes, within the query's limits.
 pub(super) async fn fetch(
     hosts: &Hosts,
-    statement: &Statement,
-    limit: ReadLimit,
+    statement: Statement,
+    bounds: Bounds,
     context: &QueryContext,
 ) -> Result<Answer, StorageError> {
     context.check()?;
-    let statement = limited(statement.clone(), limit, context);
-    watched(context, hosts.fetch(&statement, FORMAT)).await
+    let statement = limited(statement, bounds, context);
+    watched(context, bounds, hosts.fetch(&statement, FORMAT)).await
 }
 
 /// Waits for the server as long as the query may go on. What is dropped here closes its connection, and the server stops.
 pub(super) async fn watched<T>(
     context: &QueryContext,
+    bounds: Bounds,
     work: impl Future<Output = Result<T, ClientError>>,
 ) -> Result<T, StorageError> {
     let mut work = pin!(work);
     loop {
         match tokio::time::timeout(LOOK, work.as_mut()).await {
-            Ok(done) => return done.map_err(|error| faults::of_query(error, context)),
+            Ok(done) => return done.map_err(|error| faults::of_query(error, bounds.rows, context)),
             Err(_) => context.check()?,
         }
     }
 }
 
-fn limited(statement: Statement, limit: ReadLimit, context: &QueryContext) -> Statement {
+fn limited(statement: Statement, bounds: Bounds, context: &QueryContext) -> Statement {
     let limits = context.limits();
     let seconds = context.remaining().max(Duration::from_millis(1)).as_secs_f64();
     let statement = statement
@@ -109,8 +119,12 @@ fn limited(statement: Statement, limit: ReadLimit, context: &QueryContext) -> St
         .setting("skip_unavailable_shards", 0)
         .setting("max_execution_time", format!("{seconds:.3}"))
         .setting("max_memory_usage", limits.memory_bytes);
-    match limit {
+    let statement = match bounds.read {
         ReadLimit::Samples => statement.setting("max_rows_to_read", limits.samples),
         ReadLimit::Afterwards => statement,
+    };
+    match bounds.rows {
+        Some(rows) => statement.setting("max_result_rows", rows),
+        None => statement,
     }
 }

@@ -3,6 +3,9 @@
 /// The table that queries read: of all shards, where there are several.
 const NAME: &str = "samples";
 
+/// Whose sample it is.
+pub(super) const TENANT: &str = "tenant";
+
 /// The metric's name.
 pub(super) const METRIC: &str = "metric";
 

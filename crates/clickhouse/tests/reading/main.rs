@@ -1,0 +1,21 @@
+//! Reading from a real ClickHouse.
+//!
+//! | module | asks |
+//! |---|---|
+//! | `answers` | generated queries have the oracle's answers |
+//! | `injection` | what a user sends never becomes SQL |
+//! | `pushdown` | only results travel |
+//! | `limits` | time, memory, samples and rows are bounded, and a query ends with who asked it |
+//! | `reader` | the read-only user of `deploy/clickhouse` can do what the query-api does, and no more |
+//! | `shards` | several shards are one store; a missing one is an error |
+//! | `database` | what they read |
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod answers;
+mod database;
+mod injection;
+mod limits;
+mod pushdown;
+mod reader;
+mod shards;
