@@ -189,22 +189,68 @@ fn what_is_written_while_an_erasure_runs_stays() {
     }
 }
 
-/// 202 is a promise: a crash right after it must not bring back what was to be erased.
+/// Asks nothing of the server but whether something of the victim is left, until there is nothing.
+fn wait_until_gone(server: &Server) {
+    let victim = server.admin("victim");
+    wait::until("the erasure goes on by itself", || {
+        let letters = victim.get("/api/v1/admin/dead-letters").json()["deadLetters"] == json!([]);
+        let in_no_file = || MARKERS.iter().all(|marker| files::holding(server.data(), marker).is_empty());
+        (letters && everything(&victim).iter().all(is_empty) && in_no_file()).then_some(())
+    });
+}
+
+/// 202 is a promise: a crash right after it must not bring back what was to be erased, and nobody has to ask again.
 #[test]
 fn an_erasure_that_was_answered_is_finished_after_a_crash() {
-    let mut server = server();
+    // What is in the queue when the server is killed is stored by the next one, which must know of the erasure.
+    for batches in [QUICK.to_owned(), QUICK.replace("maxAge: 100ms", "maxAge: 3s")] {
+        let mut server = Server::start_with(ServerOptions { config: batches.clone(), ..ServerOptions::default() });
+        let (victim, other) = (server.admin("victim"), server.client("other"));
+        let at_once = batches == QUICK;
+        let keyed = [("Idempotency-Key", "a-key")];
+        assert_eq!(victim.post_json("/api/v1/write", &keyed, &plain(100)).unwrap().status, 202);
+        assert_eq!(victim.post_json("/api/v1/write", &keyed, &marked(0)).unwrap().status, 202);
+        let receipts = (victim.write_all(&marked(0)), other.write_all(&plain(5)));
+        if at_once {
+            assert_eq!(victim.count(Some(&receipts.0), "m"), 102);
+        }
+        for marker in MARKERS {
+            assert!(!files::holding(server.data(), marker).is_empty(), "{marker} is in no file: this run proves nothing");
+        }
+        let begun = victim.post_json("/api/v1/admin/erase", &[], &json!({})).unwrap();
+        server.kill();
+        assert_eq!(begun.status, 202);
+        server.start_again();
+        wait_until_gone(&server);
+        assert_eq!(server.client("other").count(Some(&receipts.1), "m"), 5);
+        let receipt = server.client("victim").write_all(&plain(7));
+        server.kill();
+        server.start_again();
+        assert_eq!(server.client("victim").count(Some(&receipt), "m"), 7, "it took what came after it");
+    }
+}
+
+/// Between two requests to erase, samples are acknowledged: the second one takes them too.
+#[test]
+fn a_second_erasure_takes_what_came_after_the_first() {
+    let server = server();
     let victim = server.admin("victim");
-    let receipt = victim.write_all(&plain(100));
-    assert_eq!(victim.count(Some(&receipt), "m"), 100);
-    let begun = victim.post_json("/api/v1/admin/erase", &[], &json!({})).unwrap();
-    assert_eq!(begun.status, 202);
-    server.kill();
-    server.start_again();
-    let victim = server.admin("victim");
-    erase(&victim, &json!({}));
-    assert!(everything(&victim).iter().all(is_empty));
-    let receipt = victim.write_all(&plain(7));
-    assert_eq!(victim.count(Some(&receipt), "m"), 7);
+    for _ in 0..5 {
+        victim.write_all(&plain(300));
+        let begin = || {
+            let begun = victim.post_json("/api/v1/admin/erase", &[], &json!({})).unwrap();
+            assert_eq!(begun.status, 202);
+            begun.json()["id"].as_str().unwrap().to_owned()
+        };
+        let first = begin();
+        victim.write_all(&marked(0));
+        let second = begin();
+        assert_ne!(first, second);
+        let path = format!("/api/v1/admin/erase/{second}");
+        wait::until("the second erasure ends", || (victim.get(&path).json()["status"] == "done").then_some(()));
+        assert!(everything(&victim).iter().all(is_empty));
+        assert_in_no_file(&server);
+    }
 }
 
 #[test]

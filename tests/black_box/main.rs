@@ -6,6 +6,7 @@
 mod admin;
 mod cli;
 mod crash;
+mod dead_letters_full;
 mod disk_full;
 mod erase;
 mod error_codes;
