@@ -2,6 +2,10 @@
 
 use luminate_model::{Reject, SampleColumns};
 
+/// The largest value of a direct producer's record that is read, in bytes. Brokers bound what a record has compressed, so that
+/// this bounds what it takes in memory.
+pub const MAX_DIRECT_VALUE_BYTES: usize = 8 * 1024 * 1024;
+
 /// So many rejected samples of a record are kept one by one; what is rejected beyond is kept together, so that a record of
 /// nothing but rejects does not become a hundred thousand dead letters.
 pub const MAX_SINGLE_REJECTS: usize = 100;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use luminate_model::{Reject, RejectCode, TenantId};
 use luminate_queue::{ConsumedRecord, IdempotencyHeaders, RecordKey};
+use luminate_schemas::judged::MAX_DIRECT_VALUE_BYTES;
 use luminate_schemas::{
     DecodeError, JudgedSamples, PublishedSchema, WrittenWith, framing, sample_columns, sample_rows,
 };
@@ -61,6 +62,12 @@ impl RecordDecoder {
     /// [`NotDecoded`]
     pub fn decode(&self, record: &ConsumedRecord) -> Result<DecodedRecord, NotDecoded> {
         let Some(owner) = &self.owner else { return self.decode_of_gateway(record) };
+        let size = record.value.len();
+        if size > MAX_DIRECT_VALUE_BYTES {
+            let detail = format!("the record's value has {size} bytes, the limit is {MAX_DIRECT_VALUE_BYTES}");
+            let reject = Reject::new(RejectCode::RecordTooLarge, detail);
+            return Err(NotDecoded::Reject(Undecodable { reject, tenant: Some(owner.clone()) }));
+        }
         // Key and headers are the producer's own affair.
         let judged = self.read(record, owner, true)?;
         Ok(DecodedRecord { tenant: owner.clone(), judged, idempotency: None })

@@ -75,6 +75,46 @@ fn the_topic_says_whose_a_direct_producers_record_is() {
     assert_eq!(refused.reject.detail, "the record names the tenant \"globex\", and belongs to acme");
 }
 
+#[test]
+fn a_direct_producers_record_is_bounded() {
+    let decoder = decoder(Some("acme"));
+    let mut value = sample_rows::encode(None, &columns(&[1]));
+    value.resize(MAX_DIRECT_VALUE_BYTES, 0);
+    assert_eq!(refused(decoder.decode(&consumed(0, "", value.clone()))).reject.code, RejectCode::RecordMalformed);
+    value.push(0);
+    let refused = refused(decoder.decode(&consumed(0, "", value)));
+    assert_eq!(refused.reject.code, RejectCode::RecordTooLarge);
+    assert_eq!(refused.reject.detail, "the record's value has 8388609 bytes, the limit is 8388608");
+}
+
+fn bytes_of_hex(hex: &str) -> Vec<u8> {
+    let digits = hex.as_bytes().as_chunks::<2>().0;
+    digits.iter().map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap()).collect()
+}
+
+/// Records as they stood on a broker: of the producers in `docs/direct-producers.md`, and of confluent-kafka's `AvroSerializer`.
+#[tokio::test]
+async fn what_other_peoples_libraries_write_is_read() {
+    let registry = TestRegistry(Ok(Ok(PublishedSchema::SampleRowsV1)));
+    let schemas = Arc::new(RegisteredSchemas::new(Some(Arc::new(registry))));
+    schemas.learn(1).await.unwrap();
+    let decoder = RecordDecoder::new(Some(tenant("acme")), schemas);
+    let java = "c30199d0a0957113b0200002166170695f6c6174656e6379c8baf9e0bf6800000000003062400210656e64706f696e74142f6170692f757365\
+                72730000";
+    let rust = "c30199d0a0957113b0200002166170695f6c6174656e6379f6e593e2bf6800000000003062400210656e64706f696e74142f6170692f757365\
+                72730000";
+    let serializer = "00000000010002026d808099a08365000000000000f83f02026102620000";
+    let users = ("api_latency", 145.5, ("endpoint", "/api/users"));
+    for (hex, (name, value, dimension)) in [(java, users), (rust, users), (serializer, ("m", 1.5, ("a", "b")))] {
+        let mut record = consumed(0, "", bytes_of_hex(hex));
+        record.append_time = 1_800_000_000_000;
+        let judged = decoder.decode(&record).unwrap().judged;
+        let row = judged.samples.rows().next().unwrap();
+        assert_eq!((row.metric(), row.value, row.dimensions().collect()), (name, value, vec![dimension]));
+        assert_eq!((judged.samples.len(), judged.rejected.len()), (1, 0));
+    }
+}
+
 /// One sample an hour and a millisecond after the record was appended, and one a millisecond before that.
 fn at_the_edge() -> SampleColumns {
     columns(&[1_700_003_600_001, 1_700_003_600_000])

@@ -3,8 +3,6 @@
 use luminate_queue::QueueError;
 use luminate_storage::StorageError;
 
-use crate::schema_registry::SchemaRegistryError;
-
 /// What the storing of a partition's records failed with.
 #[derive(Debug, thiserror::Error)]
 pub enum WriterError {
@@ -14,9 +12,6 @@ pub enum WriterError {
     /// The store's call failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// A record waits for its schema.
-    #[error(transparent)]
-    SchemaRegistry(#[from] SchemaRegistryError),
 }
 
 impl WriterError {
@@ -26,7 +21,6 @@ impl WriterError {
         match self {
             Self::Queue(error) => error.code(),
             Self::Storage(error) => error.code(),
-            Self::SchemaRegistry(_) => "schema_registry_unavailable",
         }
     }
 
@@ -36,7 +30,6 @@ impl WriterError {
         match self {
             Self::Queue(error) => error.is_retryable(),
             Self::Storage(error) => error.is_retryable(),
-            Self::SchemaRegistry(_) => true,
         }
     }
 }
