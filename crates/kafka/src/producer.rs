@@ -76,14 +76,22 @@ impl Drop for KafkaProducer {
     }
 }
 
-/// Keeps the topic's id fresh, and learns that brokers are back while nobody publishes.
+/// Keeps the topic's id fresh, and learns that brokers went away or are back while nobody publishes.
 async fn look_up_again_and_again(shared: Arc<Shared>) {
     let mut ticks = interval(LOOK_UP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failures = 0;
     loop {
         ticks.tick().await;
-        if let Err(error) = shared.look_up().await {
-            tracing::debug!(%error, "the topic of samples was not looked up");
+        match shared.look_up().await {
+            Ok(_) => failures = 0,
+            Err(error) => {
+                failures += 1;
+                // One slow answer is no outage.
+                if failures > 1 {
+                    shared.cluster.health().down(&error.to_string());
+                }
+            }
         }
     }
 }

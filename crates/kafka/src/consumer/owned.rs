@@ -43,7 +43,7 @@ pub(crate) struct OwnedPartition {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The position does not lie in what the topic holds.
-    OutOfRange { wanted: Offset, begin: Offset },
+    OutOfRange { begin: Offset },
     /// The topic has another id now.
     MadeAgain { topic: String, now: String },
 }
@@ -97,7 +97,7 @@ impl OwnedPartition {
         self.end.store(bounds.end.0, Ordering::Release);
         let now = self.position();
         if now < bounds.begin || before > bounds.end {
-            self.set_fault(Fault::OutOfRange { wanted: now, begin: bounds.begin });
+            self.set_fault(Fault::OutOfRange { begin: bounds.begin });
         }
     }
 
@@ -129,7 +129,9 @@ impl OwnedPartition {
 
     pub(crate) fn fault(&self) -> Option<QueueError> {
         lock(&self.fault).clone().map(|fault| match fault {
-            Fault::OutOfRange { wanted, begin } => QueueError::OutOfRange { place: self.source(), wanted, begin },
+            Fault::OutOfRange { begin } => {
+                QueueError::OutOfRange { place: self.source(), wanted: self.position(), begin }
+            }
             Fault::MadeAgain { topic, now } => QueueError::Damaged(format!(
                 "topic {topic} was made again: it was {}, and is {now} now",
                 self.topic.incarnation

@@ -4,7 +4,13 @@
 //! |---|---|
 //! | this one | topics, groups and records that tests need |
 //! | `suite` | the suite that every queue must pass |
+//! | `groups` | how consumers share partitions and hand them over |
+//! | `changing_topics` | topics that were made again, records that are gone |
+//! | `brokers` | brokers that go and come, passwords, a broken client |
 
+mod brokers;
+mod changing_topics;
+mod groups;
 mod suite;
 
 use std::time::Duration;
