@@ -20,6 +20,7 @@ pub mod authenticate;
 pub mod config;
 pub mod decode;
 pub mod decompress;
+pub mod environment;
 pub mod gateway;
 pub mod head;
 pub mod intake;
@@ -30,6 +31,7 @@ pub mod publish;
 pub mod rejects;
 pub mod route;
 pub mod validate;
+pub mod wiring;
 pub mod write;
 
 pub use config::{GatewayConfig, InvalidGatewayConfig};

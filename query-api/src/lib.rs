@@ -19,6 +19,7 @@ pub mod admission;
 pub mod authenticate;
 pub mod catalogue;
 pub mod config;
+pub mod environment;
 pub mod limit;
 pub mod openapi;
 pub mod problems;
@@ -26,6 +27,7 @@ pub mod query;
 pub mod receipt;
 pub mod render;
 pub mod service;
+pub mod wiring;
 
 #[cfg(test)]
 mod tests;

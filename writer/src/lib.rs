@@ -31,6 +31,7 @@ pub mod progress;
 pub mod protocol;
 pub mod schema_registry;
 mod watch;
+pub mod wiring;
 pub mod writer;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! | [`config`] | the loader: command line over environment over one YAML file over defaults; sizes, durations, secrets; the reference |
 //! | [`telemetry`] | logs, and [`telemetry::metrics`]: the table of all metrics |
 //! | [`lifecycle`] | [`lifecycle::Lifecycle`]: phases, supervised tasks, signals, ordered stop; health of dependencies |
+//! | [`process`] | [`process::run`]: the process of one service, from its command line to its exit code |
 //! | [`http`] | the server, its middleware, problems (RFC 9457), bodies under limits, tokens, rate limits, probes |
 //!
 //! A process is put together like this:
@@ -31,6 +32,7 @@ pub mod clock;
 pub mod config;
 pub mod http;
 pub mod lifecycle;
+pub mod process;
 pub mod telemetry;
 
 /// Property tests that try the same values on every run.

@@ -1,14 +1,13 @@
 //! `luminate serve`
 
-use std::fs;
 use std::io::IsTerminal as _;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
 use luminate_runtime::config::Environment;
+use luminate_runtime::process;
 use luminate_runtime::telemetry::logs;
 
 use crate::failure::CommandFailure;
@@ -66,7 +65,7 @@ async fn serve(args: &ServeArgs, loaded: LoadedConfig) -> anyhow::Result<ExitCod
     let node = wiring::start(loaded).await?;
     announce(&node, &data_dir);
     if let Some(file) = &args.address_file {
-        write_address(file, node.address)?;
+        process::write_address(file, node.address).map_err(anyhow::Error::from_boxed)?;
     }
     let report = node.run().await;
     for failure in &report.failures {
@@ -85,12 +84,4 @@ fn announce(node: &Node, data_dir: &Path) {
             if node.made_secret { " (signed with the secret that was made there)" } else { "" },
         ));
     }
-}
-
-/// Whoever waits for the file finds the whole address in it, or no file.
-fn write_address(file: &Path, address: SocketAddr) -> anyhow::Result<()> {
-    let temporary = file.with_extension("new");
-    fs::write(&temporary, format!("{address}\n"))
-        .and_then(|()| fs::rename(&temporary, file))
-        .with_context(|| format!("cannot write the address to {}", file.display()))
 }

@@ -6,15 +6,13 @@ use luminate_ingest_gateway::GatewayConfig;
 use luminate_query_api::QueryConfig;
 use luminate_rocksdb::RocksStoreConfig;
 use luminate_rocksdb::queue::EmbeddedQueueConfig;
-use luminate_runtime::config::ConfigSecret;
+use luminate_runtime::config::{AuthConfig, RetentionConfig};
 use luminate_runtime::http::HttpConfig;
 use luminate_runtime::lifecycle::LifecycleConfig;
 use luminate_runtime::telemetry::LogConfig;
 use luminate_writer::WriterConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use super::retention::RetentionConfig;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -43,15 +41,6 @@ pub(crate) struct ServeConfig {
     pub(crate) lifecycle: LifecycleConfig,
     /// What is logged, and how.
     pub(crate) log: LogConfig,
-}
-
-/// Who may do what.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub(crate) struct AuthConfig {
-    /// The secret that tokens are signed with (HS256), 32 bytes or more. Unless set, the first start makes one and keeps
-    /// it in the data folder.
-    pub(crate) secret: Option<ConfigSecret>,
 }
 
 /// Where samples are kept.

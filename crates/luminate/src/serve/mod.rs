@@ -6,7 +6,6 @@
 //! | [`config`] | [`ServeConfig`]: the sections of all parts |
 //! | [`environment`] | the variables that set them |
 //! | [`load`] | the layers of the configuration put together and checked |
-//! | [`retention`] | the section that says how long samples are kept |
 //! | [`wiring`] | the parts composed, in the order in which they start and stop |
 //! | [`watch`] | health, failure and closing of queue and store |
 //! | [`openapi`] | the document of all routes |
@@ -18,7 +17,6 @@ pub(crate) mod environment;
 pub(crate) mod load;
 pub(crate) mod openapi;
 pub(crate) mod reference;
-pub(crate) mod retention;
 mod watch;
 pub(crate) mod wiring;
 

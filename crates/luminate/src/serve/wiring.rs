@@ -15,12 +15,13 @@ use luminate_query_api as query_api;
 use luminate_rocksdb::RocksStore;
 use luminate_rocksdb::queue::EmbeddedQueue;
 use luminate_runtime::clock::system_clock;
+use luminate_runtime::config::AuthConfig;
 use luminate_runtime::http::{HttpServer, MemoryBudget, ServiceParts, probe_routes, with_standard_layers};
 use luminate_runtime::lifecycle::{Identity, Lifecycle, StopReport};
 use luminate_runtime::telemetry::{Metrics, Process};
 use luminate_writer::{self as writer, WriterParts};
 
-use super::config::{AuthConfig, ServeConfig, StorageBackend, StorageConfig};
+use super::config::{ServeConfig, StorageBackend, StorageConfig};
 use super::load::LoadedConfig;
 use super::{openapi, watch};
 
@@ -128,9 +129,8 @@ fn make_data_dir(folder: &Path) -> anyhow::Result<()> {
 
 /// The verifier of tokens, and whether its secret was made now.
 fn verifier(config: &AuthConfig, data_dir: &Path) -> anyhow::Result<(Arc<dyn TokenVerifier>, bool)> {
-    if let Some(secret) = &config.secret {
-        let verifier = Hs256Verifier::new(secret.secret()).context("auth.secret (JWT_SECRET) cannot be used")?;
-        return Ok((Arc::new(verifier), false));
+    if let Some(verifier) = config.verifier().context("the secret of tokens (JWT_SECRET) cannot be used")? {
+        return Ok((verifier, false));
     }
     let (secret, origin) = load_or_create_secret(data_dir).context("cannot use the secret of the data folder")?;
     let made = match &origin {

@@ -12,10 +12,12 @@
 //! | [`loader`] | [`Loader`]: layers into one typed value |
 //! | [`environment`] | [`Environment`], [`EnvVariable`]: the table of variables |
 //! | [`size`], [`duration`], [`secret`] | [`ByteSize`], [`HumanDuration`], [`ConfigSecret`]: values as people write them |
+//! | [`auth`], [`retention`] | sections that several processes have |
 //! | [`error`] | [`ConfigError`] |
 //! | [`dump`] | the effective configuration as YAML or JSON, secrets redacted |
 //! | [`mod@reference`] | the reference as Markdown, and `.env.example` |
 
+pub mod auth;
 mod de;
 pub mod dump;
 pub mod duration;
@@ -24,15 +26,18 @@ pub mod error;
 mod expand;
 pub mod loader;
 pub mod reference;
+pub mod retention;
 pub mod secret;
 pub mod size;
 mod suggest;
 mod tree;
 mod yaml;
 
+pub use auth::{AuthConfig, InvalidAuth};
 pub use duration::HumanDuration;
 pub use environment::{EnvVariable, Environment};
 pub use error::ConfigError;
 pub use loader::{Loaded, Loader};
+pub use retention::{InvalidRetention, RetentionConfig, TenantRetentionConfig};
 pub use secret::ConfigSecret;
 pub use size::ByteSize;

@@ -9,8 +9,9 @@ use axum::response::Response;
 use luminate_auth::TokenVerifier;
 use luminate_model::RetentionRules;
 
+use super::HttpConfig;
 use super::budget::MemoryBudget;
-use crate::clock::Clock;
+use crate::clock::{Clock, system_clock};
 use crate::lifecycle::Lifecycle;
 use crate::telemetry::metrics::Counter;
 
@@ -29,6 +30,28 @@ pub struct ServiceParts {
     pub clock: Clock,
     /// The process.
     pub lifecycle: Lifecycle,
+}
+
+impl ServiceParts {
+    /// The parts of a process with one port, whose bodies in flight are bounded by `http` and shown in the metrics.
+    #[must_use]
+    pub fn of_process(
+        http: &HttpConfig,
+        verifier: Arc<dyn TokenVerifier>,
+        retention: RetentionRules,
+        lifecycle: &Lifecycle,
+    ) -> Self {
+        let budget = MemoryBudget::new(http.max_body_bytes_in_flight.get());
+        budget.show_in(lifecycle.metrics());
+        Self {
+            verifier,
+            retention: Arc::new(retention),
+            budget,
+            body_timeout: http.body_timeout.get(),
+            clock: system_clock(),
+            lifecycle: lifecycle.clone(),
+        }
+    }
 }
 
 /// Middleware that counts a request when it is answered, whatever the answer.

@@ -224,6 +224,33 @@ impl Lifecycle {
         Ok(())
     }
 
+    /// Keeps the health of a dependency: asks `look`, which is quick, every second until the process drains.
+    pub fn watch_dependency(&self, name: &'static str, look: impl Fn() -> Result<(), String> + Send + 'static) {
+        let dependency = self.health().dependency(name);
+        self.spawn(name, StopStage::Drain, move |mut stop| async move {
+            let mut ticks = tokio::time::interval(Duration::from_secs(1));
+            loop {
+                match look() {
+                    Ok(()) => dependency.up(),
+                    Err(reason) => dependency.down(reason),
+                }
+                tokio::select! {
+                    () = stop.requested() => return Ok(()),
+                    _ = ticks.tick() => {}
+                }
+            }
+        });
+    }
+
+    /// Does something in the last stage of the stop, when nobody uses what it closes any more.
+    pub fn close_last(&self, name: &'static str, close: impl FnOnce() + Send + 'static) {
+        self.spawn(name, StopStage::Close, move |mut stop| async move {
+            stop.requested().await;
+            tokio::task::spawn_blocking(close).await?;
+            Ok(())
+        });
+    }
+
     /// Waits until the process is asked to stop, then stops it in order: each [`StopStage`] is told, and waited for up to its
     /// time-out.
     pub async fn run_until_stopped(&self) -> StopReport {

@@ -11,27 +11,27 @@ use serde::{Deserialize, Serialize};
 /// setting has dropped do not come back with a longer one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub(crate) struct RetentionConfig {
+pub struct RetentionConfig {
     /// Days that samples of tenants are kept that are not named below; 0 for ever. 10000 at most.
-    pub(crate) default_days: u16,
+    pub default_days: u16,
     /// Retention of single tenants.
-    pub(crate) tenants: BTreeMap<String, TenantRetentionConfig>,
+    pub tenants: BTreeMap<String, TenantRetentionConfig>,
 }
 
 /// Retention of a tenant.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub(crate) struct TenantRetentionConfig {
+pub struct TenantRetentionConfig {
     /// Days that samples are kept of metrics that are not named below; 0 for ever. Unless set: `retention.defaultDays`.
-    pub(crate) default_days: Option<u16>,
+    pub default_days: Option<u16>,
     /// Days of single metrics, by name; 0 for ever.
-    pub(crate) metrics: BTreeMap<String, u16>,
+    pub metrics: BTreeMap<String, u16>,
 }
 
 /// A value of the section makes no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("retention.{key}: {fault}")]
-pub(crate) struct InvalidRetention {
+pub struct InvalidRetention {
     key: String,
     fault: String,
 }
@@ -42,7 +42,7 @@ impl RetentionConfig {
     /// # Errors
     /// [`InvalidRetention`] names the key.
     #[allow(clippy::disallowed_methods, reason = "the configuration is the operator's, not a client's")]
-    pub(crate) fn rules(&self) -> Result<RetentionRules, InvalidRetention> {
+    pub fn rules(&self) -> Result<RetentionRules, InvalidRetention> {
         check_days("defaultDays", self.default_days)?;
         let mut tenants = BTreeMap::new();
         for (name, retention) in &self.tenants {

@@ -1,0 +1,119 @@
+//! The writer as a process of its own: from Kafka into ClickHouse.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use luminate_clickhouse::{ClickHouseSink, ClusterStorageConfig, wait_until_migrated};
+use luminate_kafka::{KafkaAdmin, KafkaCluster, KafkaConfig, KafkaConsumer, KafkaDeadLetters};
+use luminate_runtime::clock::system_clock;
+use luminate_runtime::config::{AuthConfig, EnvVariable};
+use luminate_runtime::http::HttpConfig;
+use luminate_runtime::lifecycle::{Identity, Lifecycle, LifecycleConfig, StopStage};
+use luminate_runtime::process::{ProcessConfig, Service, StartError};
+use luminate_runtime::telemetry::{LogConfig, Process};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::WriterConfig;
+use crate::schema_registry::{HttpSchemaRegistry, SchemaRegistry, SchemaRegistryConfig};
+use crate::writer::{self, Writer, WriterParts};
+
+/// How long the poll thread of the consumer may stand still before the process counts as stuck.
+const LONGEST_TURN: Duration = Duration::from_secs(30);
+
+/// Everything that can be set of a writer's process.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct WriterProcessConfig {
+    /// The port of health, metrics and operators.
+    pub http: HttpConfig,
+    /// Who may do what.
+    pub auth: AuthConfig,
+    /// How records become stored batches.
+    pub writer: WriterConfig,
+    /// Where records come from.
+    pub kafka: KafkaConfig,
+    /// Where schemas are kept that direct producers' records name by a number.
+    pub schema_registry: SchemaRegistryConfig,
+    /// Where samples are kept.
+    pub storage: ClusterStorageConfig,
+    /// How long a stop may take.
+    pub lifecycle: LifecycleConfig,
+    /// What is logged, and how.
+    pub log: LogConfig,
+}
+
+impl ProcessConfig for WriterProcessConfig {
+    fn http(&self) -> &HttpConfig {
+        &self.http
+    }
+
+    fn lifecycle(&self) -> &LifecycleConfig {
+        &self.lifecycle
+    }
+
+    fn log(&self) -> &LogConfig {
+        &self.log
+    }
+}
+
+/// `luminate-writer`.
+pub struct WriterService;
+
+impl Service for WriterService {
+    const IDENTITY: Identity = Identity { service: "luminate-writer", version: env!("CARGO_PKG_VERSION") };
+    const ABOUT: &'static str = "Stores the samples that are on Kafka in ClickHouse, exactly once";
+    const METRICS: &'static [Process] = &[Process::Writer];
+    type Config = WriterProcessConfig;
+
+    fn variables() -> Vec<EnvVariable> {
+        [luminate_kafka::VARIABLES, luminate_clickhouse::VARIABLES].concat()
+    }
+
+    async fn start(config: WriterProcessConfig, lifecycle: &Lifecycle) -> Result<Router, StartError> {
+        let verifier = config.auth.required_verifier()?;
+        let clickhouse = config.storage.clickhouse;
+        let sink = Arc::new(ClickHouseSink::new(clickhouse.clone(), system_clock())?);
+        let cluster = KafkaCluster::new(config.kafka)?;
+        let registry = HttpSchemaRegistry::from_config(&config.schema_registry)?;
+        // Nothing is read that could not be stored.
+        tokio::select! {
+            migrated = wait_until_migrated(&clickhouse) => migrated?,
+            reason = lifecycle.stop_requested() => return Err(reason.to_string().into()),
+        }
+        let consumer = KafkaConsumer::start(&cluster)?;
+        show_that_the_consumer_polls(lifecycle, &consumer);
+        let parts = WriterParts {
+            consumer: Box::new(consumer),
+            schema_registry: registry.map(|registry| Arc::new(registry) as Arc<dyn SchemaRegistry>),
+            dead_letters: Arc::new(KafkaDeadLetters::new(&cluster)?),
+            queue: Arc::new(KafkaAdmin::new(&cluster)),
+            sink,
+            verifier,
+            clock: system_clock(),
+            lifecycle: lifecycle.clone(),
+        };
+        let Writer { admin, .. } = writer::build(config.writer, parts)?;
+        Ok(admin)
+    }
+}
+
+/// Liveness: whether the consumer's poll turns, whatever Kafka or ClickHouse answer.
+fn show_that_the_consumer_polls(lifecycle: &Lifecycle, consumer: &KafkaConsumer) {
+    let heartbeat = lifecycle.heartbeats().register("kafka-poll", LONGEST_TURN);
+    let pulse = consumer.pulse();
+    lifecycle.spawn("kafka-pulse", StopStage::Drain, move |mut stop| async move {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                () = stop.requested() => return Ok(()),
+                _ = ticks.tick() => {
+                    if pulse.since_last_turn() < LONGEST_TURN / 2 {
+                        heartbeat.beat();
+                    }
+                }
+            }
+        }
+    });
+}
