@@ -15,6 +15,7 @@ use luminate_storage::memory::MemoryStore;
 use luminate_storage::{Batch, Erased, NotedErasure, Resume, SampleSink, StorageError, Stored};
 
 use crate::config::WriterConfig;
+use crate::schema_registry::SchemaRegistry;
 use crate::test_records::{columns, consumed, tenant};
 use crate::writer::{Writer, WriterParts, build};
 
@@ -46,7 +47,7 @@ impl TestSink {
     }
 
     /// The timestamps of a tenant's samples, sorted.
-    fn timestamps(&self, name: &str) -> Vec<i64> {
+    pub(crate) fn timestamps(&self, name: &str) -> Vec<i64> {
         let mut timestamps: Vec<_> = self.store.samples(&tenant(name)).iter().map(|sample| sample.timestamp).collect();
         timestamps.sort_unstable();
         timestamps
@@ -118,12 +119,21 @@ pub(crate) fn one_partition() -> MemoryQueue {
 
 impl Running {
     pub(crate) fn start(queue: MemoryQueue, sink: Arc<TestSink>, config: WriterConfig) -> Self {
+        Self::start_with(queue, sink, config, None)
+    }
+
+    pub(crate) fn start_with(
+        queue: MemoryQueue,
+        sink: Arc<TestSink>,
+        config: WriterConfig,
+        schema_registry: Option<Arc<dyn SchemaRegistry>>,
+    ) -> Self {
         let metrics = Metrics::new(&[Process::Writer]).unwrap();
         let identity = Identity { service: "test", version: "0" };
         let lifecycle = Lifecycle::new(identity, LifecycleConfig::default(), metrics);
         let parts = WriterParts {
             consumer: Box::new(queue.consumer()),
-            schema_registry: None,
+            schema_registry,
             dead_letters: Arc::new(queue.clone()),
             queue: Arc::new(queue.clone()),
             sink: sink.clone(),

@@ -14,6 +14,8 @@
 pub mod config;
 pub mod http;
 pub mod known;
+#[cfg(test)]
+mod outage_tests;
 
 use async_trait::async_trait;
 use luminate_schemas::{PublishedSchema, UnusableSchema};
