@@ -52,6 +52,10 @@ impl Address {
         if host.is_empty() {
             return Err(invalid("names no host"));
         }
+        let has_port = authority.as_str().len() > host.len();
+        if has_port && authority.port_u16().is_none() {
+            return Err(invalid("has a port that is none"));
+        }
         let path = uri.path().trim_end_matches('/').to_owned();
         let default_port = if tls { HTTPS_PORT } else { HTTP_PORT };
         let given = authority.port_u16().unwrap_or(default_port);

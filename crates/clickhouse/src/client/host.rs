@@ -67,8 +67,13 @@ impl Host {
     /// # Errors
     /// [`ClientError`]
     pub async fn execute(&self, statement: Statement) -> Result<(), ClientError> {
-        let result = self.prepare(statement).execute().await;
-        self.note(result.map_err(|error| ClientError::of(&self.address, error)))
+        let limit = statement.limit;
+        let executed = async {
+            let executed = self.prepare(statement).execute().await;
+            executed.map_err(|error| ClientError::of(&self.address, error))
+        };
+        let executed = self.within(limit, executed).await;
+        self.note(executed)
     }
 
     /// Executes a query and hands its result on in `format` (`Native`, `RowBinary`, ...) as it comes. Waits for the first bytes,
@@ -77,12 +82,15 @@ impl Host {
     /// # Errors
     /// [`ClientError`]
     pub async fn fetch(&self, statement: Statement, format: &str) -> Result<Answer, ClientError> {
-        let fetched = async {
+        let limit = statement.limit;
+        let first_bytes = async {
             let mut cursor = self.prepare(statement).fetch_bytes(format)?;
             let first = cursor.next().await?;
             Ok(Answer { host: self.clone(), cursor, first })
         };
-        self.note(fetched.await.map_err(|error| ClientError::of(&self.address, error)))
+        let fetched = async { first_bytes.await.map_err(|error| ClientError::of(&self.address, error)) };
+        let fetched = self.within(limit, fetched).await;
+        self.note(fetched)
     }
 
     /// The rows of a small result, each read from the list of its columns' values: `T` is a tuple, or a `Vec` of one type.
@@ -90,6 +98,14 @@ impl Host {
     /// # Errors
     /// [`ClientError`]
     pub async fn rows<T: DeserializeOwned>(&self, statement: Statement) -> Result<Vec<T>, ClientError> {
+        let limit = statement.limit;
+        let text = self.within(limit, self.small_answer(statement)).await;
+        let text = self.note(text)?;
+        let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| serde_json::from_slice(line).map_err(|error| self.bad_answer(error.to_string()))).collect()
+    }
+
+    async fn small_answer(&self, statement: Statement) -> Result<Vec<u8>, ClientError> {
         let statement = statement.setting("output_format_json_quote_64bit_integers", 0);
         let mut answer = self.fetch(statement, "JSONCompactEachRow").await?;
         let mut text = Vec::new();
@@ -99,8 +115,21 @@ impl Host {
                 return Err(self.bad_answer(format!("more than {MAX_SMALL_ANSWER} bytes")));
             }
         }
-        let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        lines.map(|line| serde_json::from_slice(line).map_err(|error| self.bad_answer(error.to_string()))).collect()
+        Ok(text)
+    }
+
+    /// The work's result, or [`ClientError::TimedOut`].
+    async fn within<T>(
+        &self,
+        limit: Option<Duration>,
+        work: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        match limit {
+            None => work.await,
+            Some(limit) => tokio::time::timeout(limit, work)
+                .await
+                .unwrap_or_else(|_| Err(ClientError::TimedOut { host: self.address.to_string(), limit })),
+        }
     }
 
     /// The only row of a small result.

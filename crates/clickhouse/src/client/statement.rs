@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
+use std::time::Duration;
 
 /// SQL text with the values of its `{name:Type}` placeholders and the settings of this one execution. Whatever a user has
 /// sent is a parameter; the text is only ever made of what stands in this crate.
@@ -10,12 +11,21 @@ pub struct Statement {
     pub(super) sql: String,
     pub(super) parameters: Vec<(Cow<'static, str>, String)>,
     pub(super) settings: Vec<(Cow<'static, str>, String)>,
+    pub(super) limit: Option<Duration>,
 }
 
 impl Statement {
     /// A statement without parameters and settings. It names no output format: that is the caller's who reads the answer.
     pub fn new(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), parameters: Vec::new(), settings: Vec::new() }
+        Self { sql: sql.into(), parameters: Vec::new(), settings: Vec::new(), limit: None }
+    }
+
+    /// Waits for the answer (of a query: its first bytes, of small results all of it) for this long at most. A server that is
+    /// frozen keeps its connections and never answers.
+    #[must_use]
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
     }
 
     /// The SQL text.

@@ -43,7 +43,8 @@ impl Topology {
         };
         let sql = "SELECT if(empty(shard_name), toString(shard_num), shard_name) AS shard, host_name, port \
                    FROM system.clusters WHERE cluster = {cluster:String} ORDER BY shard, replica_num";
-        let replicas: Vec<Replica> = hosts.rows(&Statement::new(sql).text("cluster", cluster)).await?;
+        let replicas: Vec<Replica> =
+            hosts.rows(&Statement::new(sql).text("cluster", cluster).within(config.insert.timeout.get())).await?;
         if replicas.is_empty() {
             let fault = format!("the servers know no cluster `{cluster}` (see system.clusters)");
             return Err(InvalidClickHouseConfig { key: "cluster", fault }.into());
@@ -92,7 +93,9 @@ async fn host_of(
         }
         (several, _) => {
             for host in several {
-                if host.row::<(u16,)>(Statement::new("SELECT tcpPort()")).await? == (port,) {
+                if host.row::<(u16,)>(Statement::new("SELECT tcpPort()").within(config.insert.timeout.get())).await?
+                    == (port,)
+                {
                     return Ok((*host).clone());
                 }
             }

@@ -11,6 +11,8 @@ use crate::client::{Host, Shard, Statement};
 
 /// Time between two looks at whether files are gone.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Time for such a look.
+const LOOK_LIMIT: Duration = Duration::from_secs(60);
 /// Time that a mutation may take, and that files of replaced parts may take to go. A repeat goes on.
 const LONGEST: Duration = Duration::from_secs(3600);
 
@@ -46,7 +48,8 @@ impl Eraser<'_> {
         if rows > 0 {
             let delete = Statement::new(format!("ALTER TABLE {database}.{table} DELETE WHERE {condition}"))
                 .setting("mutations_sync", 2)
-                .setting("max_execution_time", LONGEST.as_secs());
+                .setting("max_execution_time", LONGEST.as_secs())
+                .within(LONGEST);
             shard.replicas.execute(&delete).await.map_err(unavailable)?;
             let left = self.count(&count).await?;
             if left > 0 {
@@ -67,7 +70,8 @@ impl Eraser<'_> {
     /// Waits until the parts that are replaced now, the tenant's among them, are deleted.
     async fn wait_for_files(&self, host: &Host) -> Result<(), StorageError> {
         let sql = "SELECT name FROM system.parts WHERE database = {database:String} AND table = {table:String} AND NOT active";
-        let statement = Statement::new(sql).text("database", self.database).text("table", self.table);
+        let statement =
+            Statement::new(sql).text("database", self.database).text("table", self.table).within(LOOK_LIMIT);
         let replaced = async || -> Result<BTreeSet<String>, StorageError> {
             let rows: Vec<(String,)> = host.rows(statement.clone()).await.map_err(unavailable)?;
             Ok(rows.into_iter().map(|(name,)| name).collect())

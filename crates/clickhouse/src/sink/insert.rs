@@ -79,8 +79,8 @@ impl Inserter<'_> {
     }
 }
 
-/// The time that an insert may take: within the permission, with room for its way to the server.
-fn time_limit(config: &InsertConfig, permit: Permit) -> Result<Duration, StorageError> {
+/// The time that a statement of a batch may take: within the permission, with room for its way to the server.
+pub(super) fn time_limit(config: &InsertConfig, permit: Permit) -> Result<Duration, StorageError> {
     let limit = config.timeout.get().min(permit.remaining()? / 10 * 9);
     if limit < SHORTEST { Err(StorageError::PermitExpired) } else { Ok(limit) }
 }

@@ -74,7 +74,10 @@ async fn read(config: &ClickHouseConfig, hosts: &Hosts) -> Result<Layout, Client
     let topology = Topology::read(config, hosts).await?;
     let sql = "SELECT (SELECT any(engine) FROM system.tables WHERE database = {database:String} AND name = {table:String}), \
                (SELECT count() FROM system.settings WHERE name = 'deduplicate_insert')";
-    let statement = Statement::new(sql).text("database", &config.database).text("table", local_samples(config));
+    let statement = Statement::new(sql)
+        .text("database", &config.database)
+        .text("table", local_samples(config))
+        .within(config.insert.timeout.get());
     let rows: Vec<(Option<String>, u64)> = hosts.rows(&statement).await?;
     let (engine, settings) = rows.into_iter().next().unwrap_or_default();
     let engine = engine.unwrap_or_default();

@@ -6,6 +6,7 @@
 //! erasure's ends between noting and removing, and a watermark passes a record only when its insert is settled.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use luminate_model::{Offset, Source, TenantId};
 use luminate_storage::{NotedErasure, StorageError};
@@ -14,18 +15,22 @@ use super::failure::unavailable;
 use super::plan::ErasedEnds;
 use crate::client::{ClientError, Host, Statement};
 
+/// Time for noting and reading erasures.
+const LIMIT: Duration = Duration::from_secs(60);
+
 /// What the ledger says of the records of a source from `first` on.
 pub(super) async fn ends(
     host: &Host,
     database: &str,
     source: &Source,
     first: Offset,
+    limit: Duration,
 ) -> Result<ErasedEnds, StorageError> {
     let sql = format!(
         "SELECT tenant, max(next) FROM {database}.erasures \
          WHERE source = {{source:String}} AND next > {{first:UInt64}} GROUP BY tenant"
     );
-    let statement = Statement::new(sql).text("source", &source.to_string()).number("first", first.0);
+    let statement = Statement::new(sql).text("source", &source.to_string()).number("first", first.0).within(limit);
     let rows: Vec<(String, u64)> = host.rows(statement).await.map_err(unavailable)?;
     rows.into_iter().map(|(tenant, next)| Ok((parse_tenant(&tenant)?, Offset(next)))).collect()
 }
@@ -48,7 +53,8 @@ pub(super) async fn note(
         .text("finished", if finished { "true" } else { "false" })
         .texts("sources", sources.iter().map(String::as_str))
         .numbers("nexts", erasure.up_to.iter().map(|(_, next)| next.0))
-        .setting("async_insert", 0);
+        .setting("async_insert", 0)
+        .within(LIMIT);
     host.execute(statement).await
 }
 
@@ -62,7 +68,7 @@ pub(super) async fn read(
         "SELECT tenant, source, maxIf(next, NOT finished) AS noted, maxIf(next, finished) AS done \
          FROM {database}.erasures WHERE {{tenant:String}} IN ('', tenant) GROUP BY tenant, source ORDER BY tenant, source"
     );
-    let statement = Statement::new(sql).text("tenant", tenant.map_or("", TenantId::as_str));
+    let statement = Statement::new(sql).text("tenant", tenant.map_or("", TenantId::as_str)).within(LIMIT);
     let rows: Vec<(String, String, u64, u64)> = host.rows(statement).await.map_err(unavailable)?;
     let mut erasures = BTreeMap::<TenantId, (Vec<(Source, Offset)>, bool)>::new();
     for (tenant, source, noted, done) in rows {

@@ -39,7 +39,7 @@ use luminate_storage::{
 
 use self::erase::Eraser;
 use self::failure::unavailable;
-use self::insert::Inserter;
+use self::insert::{Inserter, time_limit};
 use self::layout::{Layout, LayoutCache};
 use self::plan::{ErasedEnds, Plan};
 use self::settle::{Counter, Verdict};
@@ -89,6 +89,7 @@ impl ClickHouseSink {
         layout: &'a Layout,
         target: &StoreTarget,
         batch: &Batch,
+        permit: Permit,
     ) -> Result<Place<'a>, StorageError> {
         if target.format != FORMAT || !is_plain_name(&target.table) {
             let StoreTarget { table, format, .. } = target;
@@ -101,7 +102,8 @@ impl ClickHouseSink {
         let database = self.config.database.as_str();
         let mut last = StorageError::Unavailable(format!("shard `{}` has no replica", target.shard));
         for host in shard.replicas.in_turn() {
-            match ledger::ends(host, database, &batch.source, batch.first).await {
+            let limit = time_limit(&self.config.insert, permit)?;
+            match ledger::ends(host, database, &batch.source, batch.first, limit).await {
                 Ok(erased) => {
                     let table = format!("{database}.{}", target.table);
                     return Ok(Place { host, layout, table, erased });
@@ -250,7 +252,7 @@ impl IntentSink for ClickHouseSink {
     async fn insert(&self, batch: &Batch, target: &StoreTarget, permit: Permit) -> Result<Stored, StorageError> {
         permit.remaining()?;
         let layout = self.layout().await?;
-        let place = self.place(&layout, target, batch).await?;
+        let place = self.place(&layout, target, batch, permit).await?;
         let plan = aside(|| Plan::new(batch, &place.erased))?;
         let inserter = self.inserter(&place, batch, permit);
         for (at, slice) in plan.slices.iter().enumerate() {
@@ -268,7 +270,7 @@ impl IntentSink for ClickHouseSink {
     async fn settle(&self, batch: &Batch, target: &StoreTarget, permit: Permit) -> Result<Stored, StorageError> {
         permit.remaining()?;
         let layout = self.layout().await?;
-        let place = self.place(&layout, target, batch).await?;
+        let place = self.place(&layout, target, batch, permit).await?;
         let plan = aside(|| Plan::new(batch, &place.erased))?;
         let inserter = self.inserter(&place, batch, permit);
         let counter = Counter {
@@ -279,6 +281,8 @@ impl IntentSink for ClickHouseSink {
             first: batch.first,
             next: batch.next,
             now: (self.clock)(),
+            permit,
+            config: &self.config.insert,
         };
         let mut verdicts = counter.verdicts(&plan).await?;
         let mut samples = 0;

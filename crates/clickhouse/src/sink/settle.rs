@@ -9,12 +9,14 @@ use std::collections::BTreeMap;
 
 use luminate_model::time::DAY_MS;
 use luminate_model::{Offset, Source};
-use luminate_storage::StorageError;
+use luminate_storage::{Permit, StorageError};
 
 use super::failure::unavailable;
+use super::insert::time_limit;
 use super::layout::Replication;
 use super::plan::{Plan, Slice};
 use crate::client::{Host, Statement};
+use crate::config::InsertConfig;
 
 /// How far the server's clock may be ahead of ours, ms. Rows that expire within are not judged.
 const CLOCKS_APART_MS: i64 = 3_600_000;
@@ -41,6 +43,8 @@ pub(super) struct Counter<'a> {
     pub(super) next: Offset,
     /// The moment by which retention is judged, ms since 1970: one for both sides of the comparison.
     pub(super) now: i64,
+    pub(super) permit: Permit,
+    pub(super) config: &'a InsertConfig,
 }
 
 impl Counter<'_> {
@@ -54,7 +58,10 @@ impl Counter<'_> {
         }
         if self.replication == Replication::Replicated {
             let sync = format!("SYSTEM SYNC REPLICA {} LIGHTWEIGHT", self.table);
-            self.host.execute(Statement::new(sync)).await.map_err(unavailable)?;
+            self.host
+                .execute(Statement::new(sync).within(time_limit(self.config, self.permit)?))
+                .await
+                .map_err(unavailable)?;
         }
         let kept_after = self.now + CLOCKS_APART_MS;
         let expected: Vec<u64> = plan.slices.iter().map(|slice| judged_rows(plan, slice, kept_after)).collect();
@@ -78,6 +85,7 @@ impl Counter<'_> {
 
     /// Rows of the batch by slice. With `kept_after` only those that can be judged.
     async fn count(&self, plan: &Plan<'_>, kept_after: Option<i64>) -> Result<BTreeMap<u32, u64>, StorageError> {
+        let limit = time_limit(self.config, self.permit)?;
         let judging = kept_after.is_some();
         let mut tenants: Vec<&str> = plan
             .records
@@ -119,7 +127,7 @@ impl Counter<'_> {
         }
         let sql =
             format!("SELECT toYYYYMMDD(ts) AS slice, count() FROM {} WHERE {conditions} GROUP BY slice", self.table);
-        let rows: Vec<(u32, u64)> = self.host.rows(statement.with_sql(sql)).await.map_err(unavailable)?;
+        let rows: Vec<(u32, u64)> = self.host.rows(statement.with_sql(sql).within(limit)).await.map_err(unavailable)?;
         Ok(rows.into_iter().collect())
     }
 

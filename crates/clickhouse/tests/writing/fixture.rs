@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use luminate_clickhouse::client::Hosts;
 use luminate_clickhouse::{ClickHouseConfig, ClickHouseSink, migrate};
 use luminate_model::{Incarnation, Sample, Source, TenantId};
 use luminate_storage::conformance::batches::{batch, sample};
@@ -70,11 +69,6 @@ pub(crate) fn sink(config: &ClickHouseConfig) -> ClickHouseSink {
     ClickHouseSink::new(config.clone(), Arc::new(|| NOW)).unwrap()
 }
 
-#[allow(dead_code)]
-pub(crate) fn hosts(config: &ClickHouseConfig) -> Hosts {
-    Hosts::new(config).unwrap()
-}
-
 pub(crate) fn source(partition: u32) -> Source {
     Source { incarnation: Incarnation(*b"topic under test"), partition }
 }
@@ -86,8 +80,9 @@ pub(crate) fn tenant(name: &str) -> TenantId {
 
 /// Samples at times that are `step` apart.
 pub(crate) fn samples(count: usize, from: i64, step: i64) -> Vec<Sample> {
-    let one =
-        |at: usize| sample("m", from + at as i64 * step, at as f64, &[("host", if at % 2 == 0 { "a" } else { "b" })]);
+    let one = |at: usize| {
+        sample("m", from + at as i64 * step, at as f64, &[("host", if at.is_multiple_of(2) { "a" } else { "b" })])
+    };
     (0..count).map(one).collect()
 }
 

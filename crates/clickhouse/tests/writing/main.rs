@@ -10,7 +10,13 @@
 //! | [`erasing`] | what an erasure covers is gone and stays away |
 //! | [`sharding`] | two shards and one distributed table |
 //! | [`fixture`] | a store of a test's own, and batches |
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests")]
 
+mod crashing;
+mod erasing;
+mod expiring;
 mod fixture;
+mod migrating;
+mod settling;
+mod sharding;
 mod storing;

@@ -18,7 +18,7 @@ async fn rows_arrive_as_they_were_sent() {
         sample(odd, NOW + 1, f64::MAX, &[]),
         sample("m", NOW, 1.5, &[("a", &"x".repeat(300))]),
     ];
-    let written = batch(source(0), 5, 9).with_record(&beta, 5, 7, &first).with_record(&acme, 8, 0, &first[..1]);
+    let written = batch(source(0), 5, 9).with_record(&beta, 5, 10_000, &first).with_record(&acme, 8, 0, &first[..1]);
     assert_eq!(store.insert(&written).await, 4);
     let rows = store.query(
         "SELECT tenant, metric, toUnixTimestamp64Milli(ts), value, dimensions, retention_days, source, batch \
@@ -31,9 +31,9 @@ async fn rows_arrive_as_they_were_sent() {
     };
     let expected = [
         row("acme", "m", NOW + 2, -0.1, serde_json::json!({"k": odd, "z": "1"}), 0),
-        row("beta", odd, NOW + 1, f64::MAX, serde_json::json!({}), 7),
-        row("beta", "m", NOW, 1.5, serde_json::json!({"a": "x".repeat(300)}), 7),
-        row("beta", "m", NOW + 2, -0.1, serde_json::json!({"k": odd, "z": "1"}), 7),
+        row("beta", odd, NOW + 1, f64::MAX, serde_json::json!({}), 10_000),
+        row("beta", "m", NOW, 1.5, serde_json::json!({"a": "x".repeat(300)}), 10_000),
+        row("beta", "m", NOW + 2, -0.1, serde_json::json!({"k": odd, "z": "1"}), 10_000),
     ];
     assert_eq!(rows, expected);
 

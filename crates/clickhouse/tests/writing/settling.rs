@@ -1,0 +1,101 @@
+//! What is found out after doubt, and what is done about it.
+
+use luminate_storage::{IntentSink as _, Permit, StorageError, Stored};
+
+use super::fixture::{DAY, NOW, Store, many_days, one_day, tenant};
+
+async fn settle(store: &Store<'_>, batch: &luminate_storage::Batch) -> Result<Stored, StorageError> {
+    store.sink.settle(batch, &store.target().await, Permit::unlimited()).await
+}
+
+/// The answer got lost: everything is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stored_is_left_alone() {
+    let store = Store::shared().await;
+    let batch = many_days(10, 20, 3);
+    store.insert(&batch).await;
+    assert!(settle(&store, &batch).await.unwrap().already);
+    assert_eq!(store.rows(), 3);
+}
+
+/// The server knows the token and has no rows, as after a crash between its log of tokens and the part's rename. (A mutation
+/// removes rows and keeps tokens.)
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_a_known_token_hides_are_stored() {
+    let store = Store::shared().await;
+    let batch = one_day(0, 5, 10);
+    for _ in 0..3 {
+        store.insert(&batch).await;
+        store.query("ALTER TABLE {samples} DELETE WHERE 1 SETTINGS mutations_sync = 2");
+        store.insert(&batch).await;
+        assert_eq!(store.rows(), 0, "the token alone loses the rows");
+        assert_eq!(settle(&store, &batch).await.unwrap(), Stored { already: false, samples: 10, erased: 0 });
+        assert_eq!(store.rows(), 10);
+        assert!(settle(&store, &batch).await.unwrap().already);
+    }
+}
+
+/// A restart after the window of tokens has passed.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_whose_token_is_forgotten_are_not_doubled() {
+    let store = Store::shared().await;
+    store.query("ALTER TABLE {samples} MODIFY SETTING non_replicated_deduplication_window = 1");
+    let (first, second) = (one_day(0, 1, 10), one_day(1, 2, 10));
+    store.insert(&first).await;
+    store.insert(&second).await;
+    for batch in [&first, &second] {
+        assert!(settle(&store, batch).await.unwrap().already);
+    }
+    assert_eq!(store.rows(), 20);
+    store.insert(&first).await;
+    assert_eq!(store.rows(), 30, "the token alone doubles the rows");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_slice_of_many_is_stored_alone() {
+    let store = Store::shared().await;
+    let batch = many_days(0, 1, 5);
+    store.insert(&batch).await;
+    store.query("ALTER TABLE {samples} DROP PARTITION 20250103");
+    assert_eq!(settle(&store, &batch).await.unwrap(), Stored { already: false, samples: 1, erased: 0 });
+    assert_eq!(store.rows(), 5);
+    assert!(settle(&store, &batch).await.unwrap().already);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slice_in_part_or_twice_is_damage() {
+    let store = Store::shared().await;
+    let batch = one_day(0, 1, 10);
+    store.insert(&batch).await;
+    store.query("ALTER TABLE {samples} DELETE WHERE value = 3 SETTINGS mutations_sync = 2");
+    let part = settle(&store, &batch).await.unwrap_err();
+    assert!(matches!(&part, StorageError::Damaged(what) if what.contains("has 9 rows where 10")), "{part}");
+    store.query("INSERT INTO {samples} SELECT * FROM {samples}");
+    let twice = settle(&store, &batch).await.unwrap_err();
+    assert!(matches!(&twice, StorageError::Damaged(what) if what.contains("has 18 rows where 10")), "{twice}");
+}
+
+/// Rows of other batches, sources and tenants are nobody's proof.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_rows_of_the_batch_count() {
+    let store = Store::shared().await;
+    let [before, batch, after] = [(0, 4), (4, 8), (8, 12)].map(|(first, next)| one_day(first, next, 10));
+    store.insert(&before).await;
+    store.insert(&after).await;
+    let mut elsewhere = one_day(4, 8, 10);
+    elsewhere.source.partition = 1;
+    store.insert(&elsewhere).await;
+    assert_eq!(settle(&store, &batch).await.unwrap().samples, 10);
+    assert_eq!(store.rows(), 40);
+}
+
+/// More metrics than a condition names: time and batch narrow alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_many_metrics_is_counted() {
+    use luminate_storage::conformance::batches::{batch, sample};
+    let store = Store::shared().await;
+    let many: Vec<_> = (0..3000).map(|at| sample(&format!("m{at}"), NOW + at % 2 * DAY, 1.0, &[("k", "v")])).collect();
+    let batch = batch(super::fixture::source(0), 0, 1).with_record(&tenant("acme"), 0, 0, &many);
+    assert_eq!(settle(&store, &batch).await.unwrap().samples, 3000);
+    assert!(settle(&store, &batch).await.unwrap().already);
+}
