@@ -94,7 +94,8 @@ pub struct ConsumerConfig {
     pub session_timeout: HumanDuration,
     /// How long a writer may be busy with a change of partitions. A revoked partition has a third of it to settle.
     pub max_poll_interval: HumanDuration,
-    /// Memory of records that were fetched ahead, for each partition.
+    /// Memory of records that are fetched ahead, for each partition; a batch of records that a producer wrote together is fetched as
+    /// a whole and may exceed it.
     pub prefetch: ByteSize,
     /// How often positions are compared with what the topics hold, and ends are looked up.
     pub watch_interval: HumanDuration,

@@ -20,10 +20,8 @@ const TRY_AGAIN: Duration = Duration::from_millis(20);
 /// Continues at `next`, where records are. Blocks.
 pub(crate) fn seek(session: &Session, owned: &OwnedPartition, next: Offset) -> Result<(), QueueError> {
     let bounds = session.cluster.bounds(&[owned.place()])?;
-    if let Some(bounds) = bounds.first() {
-        if next < bounds.begin || next > bounds.end {
-            return Err(QueueError::OutOfRange { place: owned.source(), wanted: next, begin: bounds.begin });
-        }
+    if let Some(bounds) = bounds.first().filter(|bounds| next < bounds.begin || next > bounds.end) {
+        return Err(QueueError::OutOfRange { place: owned.source(), wanted: next, begin: bounds.begin });
     }
     let client = session.client().ok_or(QueueError::Closed)?;
     let deadline = Instant::now() + PATIENCE;

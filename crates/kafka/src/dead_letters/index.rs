@@ -119,7 +119,7 @@ mod tests {
         let messages: Vec<(u64, bool)> = (0..500)
             .map(|_| {
                 dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                ((dice >> 33) % 60, (dice >> 20) % 3 == 0)
+                ((dice >> 33) % 60, (dice >> 20).is_multiple_of(3))
             })
             .collect();
         let read = |begin, capacity| {

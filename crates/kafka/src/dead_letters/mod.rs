@@ -293,10 +293,10 @@ fn contents(cluster: &KafkaCluster, wanted: Vec<Indexed>) -> Result<Vec<DeadLett
     }
     let mut found: HashMap<DeadLetterId, Option<DeadLetter>> = wanted.iter().map(|letter| (letter.id, None)).collect();
     reading::read(cluster, &from, |message| {
-        if let Some(KeyOf::Letter(id)) = message.key().and_then(KeyOf::read) {
-            if let Some(known) = found.get_mut(&id) {
-                *known = letter_of(id, message);
-            }
+        if let Some(KeyOf::Letter(id)) = message.key().and_then(KeyOf::read)
+            && let Some(known) = found.get_mut(&id)
+        {
+            *known = letter_of(id, message);
         }
         Ok(())
     })?;

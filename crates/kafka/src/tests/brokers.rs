@@ -85,6 +85,9 @@ async fn a_killed_broker_loses_and_doubles_nothing() {
     config.topics.replication = 3;
     config.topics.min_insync_replicas = 2;
     config.producer.delivery_timeout = Duration::from_secs(20).into();
+    // Longer than it takes until another broker coordinates the group.
+    config.consumer.session_timeout = Duration::from_secs(45).into();
+    config.consumer.max_poll_interval = Duration::from_secs(60).into();
     let cluster = cluster(config).await;
     let producer = Arc::new(KafkaProducer::new(&cluster).unwrap());
     let enough = Arc::new(AtomicBool::new(false));

@@ -94,7 +94,8 @@ async fn records_that_are_gone_are_noticed() {
     assert!(poll(partition.as_mut()).await.unwrap() > 0);
 }
 
-/// The same while it reads: what was fetched comes first, then the end of it.
+/// The same while it reads: what was fetched ahead comes first, then the end of it. So it shows also that no more was fetched ahead
+/// than the bound and one more fetch.
 #[tokio::test(flavor = "multi_thread")]
 async fn records_that_go_while_they_are_read_are_noticed() {
     let mut config = config(shared_brokers().await);
@@ -102,8 +103,12 @@ async fn records_that_go_while_they_are_read_are_noticed() {
     config.producer.compression = crate::config::Compression::None;
     let cluster = cluster(config).await;
     let producer = KafkaProducer::new(&cluster).unwrap();
-    let records = (0..100).map(|_| record("a", vec![0; 32 << 10])).collect();
-    let source = producer.publish(records).await.pop().unwrap().unwrap().source;
+    let mut source = None;
+    for _ in 0..100 {
+        // One after the other: a batch of records is fetched as a whole.
+        source = producer.publish(vec![record("a", vec![0; 32 << 10])]).await.pop().unwrap().ok();
+    }
+    let source = source.unwrap().source;
     let mut consumer = KafkaConsumer::start(&cluster).unwrap();
     let mut partitions = all_given(&mut consumer, 3).await;
     let partition = partitions.iter_mut().find(|partition| partition.source() == source).unwrap();
@@ -123,4 +128,6 @@ async fn records_that_go_while_they_are_read_are_noticed() {
         matches!(gone, QueueError::OutOfRange { wanted, begin: Offset(95), .. } if wanted == Offset(next)),
         "{gone}"
     );
+    let (record_bytes, prefetch) = (32 << 10, 64 << 10);
+    assert!(next * record_bytes <= 4 * prefetch, "{next} records were there");
 }

@@ -6,12 +6,14 @@
 //! | `suite` | the suite that every queue must pass |
 //! | `groups` | how consumers share partitions and hand them over |
 //! | `changing_topics` | topics that were made again, records that are gone |
+//! | `topics` | topics made as the configuration wants them |
 //! | `brokers` | brokers that go and come, passwords, a broken client |
 
 mod brokers;
 mod changing_topics;
 mod groups;
 mod suite;
+mod topics;
 
 use std::time::Duration;
 
