@@ -21,6 +21,8 @@ struct EmbeddedPartition {
     core: Arc<Core>,
     number: u32,
     committed: Committed,
+    /// The first record that shall stay readable.
+    keep: Option<Offset>,
     position: u64,
     end: watch::Receiver<PartitionEnd>,
     stage: watch::Receiver<Stage>,
@@ -43,8 +45,9 @@ impl Consumer for EmbeddedConsumer {
         };
         let given = EmbeddedPartition {
             number: self.next,
+            position: partition.committed().next.unwrap_or_default().0,
             committed: partition.committed(),
-            position: partition.begin().0,
+            keep: None,
             end: partition.watch_end(),
             stage: self.core.stage.subscribe(),
             core: Arc::clone(&self.core),
@@ -98,11 +101,16 @@ impl PartitionConsumer for EmbeddedPartition {
         }
     }
 
+    fn keep_from(&mut self, offset: Option<Offset>) {
+        self.keep = offset;
+    }
+
     async fn commit(&mut self, next: Offset, metadata: &str) -> Result<(), QueueError> {
-        let (core, place, metadata) = (Arc::clone(&self.core), self.source(), metadata.to_owned());
+        let (core, place, keep) = (Arc::clone(&self.core), self.source(), self.keep);
+        let metadata = metadata.to_owned();
         blocking(move || {
             let partition = core.partition_of(place).ok_or(QueueError::Closed)?;
-            partition.commit(&core.log, place, next, &metadata)?;
+            partition.commit(&core.log, place, next, keep, &metadata)?;
             tidying::wish_if_drained(&core);
             Ok(())
         })

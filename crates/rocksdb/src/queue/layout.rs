@@ -133,15 +133,22 @@ impl PartitionEnd {
     }
 }
 
-pub(super) fn encode_committed(next: Offset, metadata: &str) -> Vec<u8> {
-    [next.0.to_le_bytes().as_slice(), metadata.as_bytes()].concat()
+/// Next offset, first offset that may still be read (0 and a byte of 0 where it is the same), metadata.
+pub(super) fn encode_committed(next: Offset, keep: Option<Offset>, metadata: &str) -> Vec<u8> {
+    let keep = [&[u8::from(keep.is_some())], keep.unwrap_or_default().0.to_le_bytes().as_slice()].concat();
+    [next.0.to_le_bytes().as_slice(), &keep, metadata.as_bytes()].concat()
 }
 
-pub(super) fn decode_committed(bytes: &[u8]) -> Result<Committed, Unreadable> {
+pub(super) fn decode_committed(mut bytes: &[u8]) -> Result<(Committed, Option<Offset>), Unreadable> {
     let unreadable = Unreadable("what was committed");
-    let (next, metadata) = bytes.split_first_chunk::<8>().ok_or(unreadable)?;
-    let metadata = std::str::from_utf8(metadata).map_err(|_| unreadable)?;
-    Ok(Committed { next: Some(Offset(u64::from_le_bytes(*next))), metadata: metadata.to_owned() })
+    if bytes.len() < 17 {
+        return Err(unreadable);
+    }
+    let next = Offset(bytes.get_u64_le());
+    let keeps = bytes.get_u8() != 0;
+    let keep = Offset(bytes.get_u64_le());
+    let metadata = std::str::from_utf8(bytes).map_err(|_| unreadable)?.to_owned();
+    Ok((Committed { next: Some(next), metadata }, keeps.then_some(keep)))
 }
 
 impl StoredRecord<'_> {
@@ -258,7 +265,9 @@ mod tests {
         assert_eq!(Identity::decode(&identity.encode()), Ok(identity));
         let end = PartitionEnd { next: 1 << 40, appended_bytes: 7, append_time: -5 };
         assert_eq!(PartitionEnd::decode(&end.encode()), Ok(end));
-        let committed = decode_committed(&encode_committed(Offset(5), "text")).unwrap();
+        let (committed, keep) = decode_committed(&encode_committed(Offset(5), Some(Offset(3)), "text")).unwrap();
+        assert_eq!(keep, Some(Offset(3)));
+        assert_eq!(decode_committed(&encode_committed(Offset(5), None, "")).unwrap().1, None);
         assert_eq!(committed, Committed { next: Some(Offset(5)), metadata: "text".to_owned() });
         assert_eq!(read_record_key(&record_key(3, 1 << 33)), Ok((3, 1 << 33)));
     }

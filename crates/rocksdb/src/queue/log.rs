@@ -140,7 +140,8 @@ impl QueueLog {
         Ok(stored.map(|bytes| PartitionEnd::decode(&bytes)).transpose()?.unwrap_or_default())
     }
 
-    pub(super) fn committed(&self, partition: u32) -> Result<Committed, QueueError> {
+    /// What was committed, and the first record that may still be read beside those that were not.
+    pub(super) fn committed(&self, partition: u32) -> Result<(Committed, Option<Offset>), QueueError> {
         let stored = self.get(META, &layout::committed_key(partition))?;
         Ok(stored.map(|bytes| layout::decode_committed(&bytes)).transpose()?.unwrap_or_default())
     }

@@ -27,6 +27,8 @@ struct Begin {
     committed: Committed,
     /// Everything before is committed.
     next: u64,
+    /// Everything from here on may be read, also what is committed already.
+    keep: u64,
     /// Bytes that were appended before `next`.
     bytes_before: u64,
     /// Everything before is removed.
@@ -39,8 +41,9 @@ impl Partition {
     /// Finds what the database knows of a partition, and that it makes sense.
     pub(super) fn recover(log: &QueueLog, number: u32) -> Result<Self, QueueError> {
         let end = log.end(number)?;
-        let committed = log.committed(number)?;
+        let (committed, keep) = log.committed(number)?;
         let next = committed.next.unwrap_or_default().0;
+        let keep = keep.map_or(next, |keep| keep.0.min(next));
         let last = log.last_record(number)?;
         if next > end.next || last.is_some_and(|last| last >= end.next) {
             return Err(QueueError::Damaged(format!(
@@ -50,7 +53,7 @@ impl Partition {
         }
         let bytes_before = if next == end.next { end.appended_bytes } else { log.bytes_before(number, next)? };
         // Where earlier removals ended is not known, so the next one begins at 0 and happens soon; it costs the same.
-        let begin = Begin { committed, next, bytes_before, trimmed: 0, trimmed_bytes: 0 };
+        let begin = Begin { committed, next, keep, bytes_before, trimmed: 0, trimmed_bytes: 0 };
         Ok(Self { number, end: watch::Sender::new(end), begin: Mutex::new(begin) })
     }
 
@@ -71,8 +74,9 @@ impl Partition {
         self.end.send_replace(end);
     }
 
+    /// The first record that may be read.
     pub(super) fn begin(&self) -> Offset {
-        Offset(self.lock().next)
+        Offset(self.lock().keep)
     }
 
     pub(super) fn committed(&self) -> Committed {
@@ -91,12 +95,14 @@ impl Partition {
         self.end.borrow().appended_bytes - begin
     }
 
-    /// Notes that everything before `next` is done, and removes it when it has come to something.
+    /// Notes that everything before `next` is done, and removes it when it has come to something; what lies at or after `keep`
+    /// stays.
     pub(super) fn commit(
         &self,
         log: &QueueLog,
         source: Source,
         next: Offset,
+        keep: Option<Offset>,
         metadata: &str,
     ) -> Result<(), QueueError> {
         let mut begin = self.lock();
@@ -107,8 +113,10 @@ impl Partition {
         let bytes_before = if next.0 == end.next { end.appended_bytes } else { log.bytes_before(self.number, next.0)? };
         let mut batch = WriteBatch::default();
         let key = layout::committed_key(self.number);
-        batch.put_cf(log.family(META)?, key, layout::encode_committed(next, metadata));
+        batch.put_cf(log.family(META)?, key, layout::encode_committed(next, keep, metadata));
         let mut moved = begin.clone();
+        // What was given up may be gone already.
+        moved.keep = keep.map_or(next.0, |keep| keep.0.min(next.0)).max(begin.keep);
         moved.committed = Committed { next: Some(next), metadata: metadata.to_owned() };
         moved.next = next.0;
         moved.bytes_before = bytes_before;
@@ -128,7 +136,7 @@ impl Partition {
     /// Removes whatever is committed.
     pub(super) fn trim_all(&self, log: &QueueLog) -> Result<(), QueueError> {
         let mut begin = self.lock();
-        if begin.trimmed == begin.next {
+        if begin.trimmed == begin.keep {
             return Ok(());
         }
         let mut batch = WriteBatch::default();
@@ -141,9 +149,9 @@ impl Partition {
 
     /// The commit that allows it stands in the log before or beside it, so after a crash there is none without the other.
     fn trim(&self, log: &QueueLog, batch: &mut WriteBatch, begin: &mut Begin) -> Result<(), QueueError> {
-        let (from, to) = (layout::record_key(self.number, begin.trimmed), layout::record_key(self.number, begin.next));
+        let (from, to) = (layout::record_key(self.number, begin.trimmed), layout::record_key(self.number, begin.keep));
         batch.delete_range_cf(log.family(RECORDS)?, from, to);
-        begin.trimmed = begin.next;
+        begin.trimmed = begin.keep;
         begin.trimmed_bytes = begin.bytes_before;
         Ok(())
     }

@@ -151,3 +151,29 @@ async fn many_small_commits_do_not_pile_up() {
     );
     assert_eq!(deletions.unwrap(), Some(0), "ranges are removed together, not one a commit");
 }
+
+/// What a store must read again after a restart stays, whatever is removed around it, and only for as long as it is wanted.
+#[tokio::test]
+async fn committed_records_stay_readable_from_where_they_are_kept() {
+    let folder = TempDir::new().unwrap();
+    let config = EmbeddedQueueConfig { partitions: Some(1), ..EmbeddedQueueConfig::default() };
+    let queue = open(folder.path(), &config);
+    assert!(queue.publish((0..20).map(|_| record("kept")).collect()).await.iter().all(Result::is_ok));
+    let mut partition = first_partition(&queue).await;
+    partition.keep_from(Some(Offset(5)));
+    partition.commit(Offset(12), "{\"keyed\":5}").await.unwrap();
+    queue.core().partitions[0].trim_all(&queue.core().log).unwrap();
+    drop((partition, queue));
+
+    let queue = open(folder.path(), &config);
+    let mut partition = first_partition(&queue).await;
+    assert_eq!(partition.committed().next, Some(Offset(12)));
+    partition.seek(Offset(5)).await.unwrap();
+    let read = partition.poll(1 << 20).await.unwrap();
+    assert!(read.iter().map(|record| record.offset.0).eq(5..20));
+    assert!(partition.seek(Offset(4)).await.is_err());
+
+    partition.commit(Offset(13), "").await.unwrap();
+    assert!(partition.seek(Offset(12)).await.is_err(), "nothing more was kept");
+    partition.seek(Offset(13)).await.unwrap();
+}
