@@ -52,7 +52,7 @@ def environment(folder):
 
 
 def configuration(options, folder, own, all_ports):
-    """The text of one node's config.xml."""
+    """The text of one node's configuration."""
     http, tcp = own
     shards = "".join(
         f"<shard><name>shard-{number}</name><internal_replication>true</internal_replication>"
@@ -116,7 +116,8 @@ def main():
         for number, own in enumerate(all_ports, 1):
             folder = running.folder / str(number)
             folder.mkdir(exist_ok=True)
-            config = folder / "config.xml"
+            # Not `config.xml`: the package reads a file of that name where it is imported, without what stands in it for servers.
+            config = folder / "node.xml"
             config.write_text(configuration(options, folder, own, all_ports))
             (folder / "users.xml").write_text(users(options))
             command = [sys.executable, str(SERVER / "local.py"), str(config), str(folder / "data")]

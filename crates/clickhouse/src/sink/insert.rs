@@ -58,7 +58,7 @@ impl Inserter<'_> {
         let mut statement = Statement::new(format!("INSERT INTO {table} ({}) FORMAT Native", COLUMN_NAMES))
             // Two inserts of one slice at a time would race on one server, where a token is noted before its part can be seen:
             // the second is refused as long as the first one runs.
-            .setting("query_id", format!("luminate/{}/{source}/{first}-{next}/{name}", self.table))
+            .setting("query_id", format!("luminate/{table}/{source}/{first}-{next}/{name}"))
             .setting("insert_deduplication_token", format!("{source}/{first}-{next}/{name}/{attempt}"))
             .setting("insert_deduplicate", 1)
             .setting("async_insert", 0)

@@ -3,6 +3,7 @@
 //! | module | asks |
 //! |---|---|
 //! | `answers` | generated queries have the oracle's answers |
+//! | `conformance` | the suite that every store passes |
 //! | `injection` | what a user sends never becomes SQL |
 //! | `pushdown` | only results travel |
 //! | `limits` | time, memory, samples and rows are bounded, and a query ends with who asked it |
@@ -13,6 +14,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod answers;
+mod conformance;
 mod database;
 mod injection;
 mod limits;

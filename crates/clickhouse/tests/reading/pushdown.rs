@@ -13,6 +13,7 @@ use luminate_storage::{
     Step,
 };
 use luminate_tests::engines::{ClickHouse, ClickHouseOptions, unique_name};
+use luminate_tests::wait;
 
 use crate::database::Database;
 
@@ -42,22 +43,36 @@ fn filled() -> Database<'static> {
     database
 }
 
-/// Rows read and rows answered by the last query on this database.
-fn logged(database: &Database<'_>) -> (u64, u64) {
-    database.server.query("SYSTEM FLUSH LOGS");
-    let text = database.server.query(&format!(
-        "SELECT read_rows, result_rows FROM system.query_log WHERE type = 'QueryFinish' AND log_comment = 'acme' \
-         AND has(databases, '{}') ORDER BY event_time_microseconds DESC LIMIT 1",
-        database.name
-    ));
-    let (read, answered) = text.trim().split_once('\t').unwrap_or_else(|| panic!("no query was logged: {text:?}"));
-    (read.parse().unwrap(), answered.parse().unwrap())
+/// What the server's log says of the queries on a database.
+struct Log<'d> {
+    database: &'d Database<'static>,
+    asked: usize,
+}
+
+impl Log<'_> {
+    /// Rows read and rows answered by the query that was answered just now: one more than was logged before. A query is logged
+    /// a moment after its answer.
+    fn next(&mut self) -> (u64, u64) {
+        self.asked += 1;
+        let of_last = format!(
+            "SELECT count(), argMax(read_rows, event_time_microseconds), argMax(result_rows, event_time_microseconds) \
+             FROM system.query_log WHERE type = 'QueryFinish' AND log_comment = 'acme' AND has(databases, '{}')",
+            self.database.name
+        );
+        wait::until("the query is logged", || {
+            self.database.server.query("SYSTEM FLUSH LOGS");
+            let text = self.database.server.query(&of_last);
+            let numbers: Vec<u64> = text.trim().split('\t').map(|number| number.parse().unwrap()).collect();
+            (numbers[0] == self.asked as u64).then_some((numbers[1], numbers[2]))
+        })
+    }
 }
 
 #[tokio::test]
 async fn as_many_rows_are_answered_as_there_are_groups() {
     let database = filled();
     let source = database.source();
+    let mut log = Log { database: &database, asked: 0 };
     let functions = [
         AggregateFunction::Avg,
         AggregateFunction::Sum,
@@ -81,13 +96,13 @@ async fn as_many_rows_are_answered_as_there_are_groups() {
             let answer = source.aggregate(&request, &context).await.unwrap().unwrap();
             assert_eq!(answer.groups.len(), 10, "{request:?}");
             let read = context.counters().samples_read.load(Ordering::Relaxed);
-            assert_eq!((read, logged(&database)), (SAMPLES as u64, (SAMPLES as u64, 10)), "{request:?}");
+            assert_eq!((read, log.next()), (SAMPLES as u64, (SAMPLES as u64, 10)), "{request:?}");
             assert!(context.counters().bytes_read.load(Ordering::Relaxed) > 0);
 
             request.limit = Some(3);
             let answer = source.aggregate(&request, &ample()).await.unwrap().unwrap();
             assert!(answer.groups.len() == 3 && answer.truncated);
-            assert_eq!(logged(&database), (SAMPLES as u64, 4), "one more tells that there is more: {request:?}");
+            assert_eq!(log.next(), (SAMPLES as u64, 4), "one more tells that there is more: {request:?}");
         }
     }
 }
@@ -96,14 +111,15 @@ async fn as_many_rows_are_answered_as_there_are_groups() {
 async fn the_catalogue_is_counted_in_the_server() {
     let database = filled();
     let source = database.source();
+    let mut log = Log { database: &database, asked: 0 };
     let request = CatalogueRequest::new(tenant("acme"), 5, NOW);
     let keys = source.dimension_keys(&request, &ample()).await.unwrap();
-    assert_eq!((keys.entries.len(), logged(&database)), (2, (SAMPLES as u64, 2)));
+    assert_eq!((keys.entries.len(), log.next()), (2, (SAMPLES as u64, 2)));
     let values = source.dimension_values("customer", &request, &ample()).await.unwrap();
     assert!(values.truncated && values.entries.iter().all(|entry| entry.samples == 100));
-    assert_eq!(logged(&database), (SAMPLES as u64, 6));
+    assert_eq!(log.next(), (SAMPLES as u64, 6));
     let metrics = source.metrics(&request, &ample()).await.unwrap();
-    assert_eq!((metrics.entries.len(), logged(&database)), (1, (SAMPLES as u64, 1)));
+    assert_eq!((metrics.entries.len(), log.next()), (1, (SAMPLES as u64, 1)));
 }
 
 /// Of a page of raw samples no more is read than a few granules, and no more is answered than the page.
@@ -111,6 +127,7 @@ async fn the_catalogue_is_counted_in_the_server() {
 async fn a_bounded_scan_reads_little_more_than_it_yields() {
     let database = filled();
     let source = database.source();
+    let mut log = Log { database: &database, asked: 0 };
     let mut request = ScanRequest::new(tenant("acme"), "m", NOW);
     request.columns = all_columns();
     for after in [None, Some(NOW - DAY_MS)] {
@@ -122,7 +139,7 @@ async fn a_bounded_scan_reads_little_more_than_it_yields() {
         let found = consumer.take();
         let expected = if after.is_some() { 11 } else { 10 };
         assert_eq!(found.len(), expected);
-        let (read, answered) = logged(&database);
+        let (read, answered) = log.next();
         assert_eq!(answered, expected as u64);
         assert!(read < SAMPLES as u64 / 2, "{read} rows were read");
     }

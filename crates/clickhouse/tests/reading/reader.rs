@@ -79,7 +79,7 @@ async fn the_reader_reads_and_does_nothing_else() {
         "SELECT 1 SETTINGS readonly = 0",
         "SELECT 1 SETTINGS max_execution_time = 100000",
         "SELECT 1 SETTINGS skip_unavailable_shards = 1",
-        "SYSTEM STOP MERGES",
+        "SYSTEM STOP MERGES luminate.samples",
         "CREATE USER somebody",
     ] {
         let ended = refused(statement).await;

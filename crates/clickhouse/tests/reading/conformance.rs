@@ -1,0 +1,160 @@
+//! The suite that every store passes, over both halves of this one. Where to go on with a source, and how far it is stored, the
+//! queue knows: those questions are not asked.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use luminate_clickhouse::source::ClickHouseSource;
+use luminate_clickhouse::{ClickHouseConfig, ClickHouseSink, Hosts, migrate};
+use luminate_model::{Offset, Receipt, Source, TenantId};
+use luminate_storage::conformance::{Ending, NOW, StoreFactory};
+use luminate_storage::{
+    AggregateAnswer, AggregateRequest, Batch, CataloguePage, CatalogueRequest, ChunkConsumer, Erased, NotedErasure,
+    QueryContext, ReachError, Resume, SampleSink, SampleSource, ScanRequest, StorageError, Stored,
+};
+use luminate_tests::engines::{ClickHouse, unique_name};
+
+use crate::database::NoSources;
+
+/// What a writer and a query-api have of the same tables.
+struct Store {
+    sink: ClickHouseSink,
+    source: ClickHouseSource,
+}
+
+/// Makes databases on the server that all tests share; it goes on where a process ends.
+#[derive(Default)]
+struct Databases {
+    config: ClickHouseConfig,
+}
+
+impl Databases {
+    fn store(&self) -> Arc<Store> {
+        let hosts = Hosts::new(&self.config).unwrap();
+        Arc::new(Store {
+            sink: ClickHouseSink::new(self.config.clone(), Arc::new(|| NOW)).unwrap(),
+            source: ClickHouseSource::new(hosts, &self.config.database, Arc::new(NoSources)),
+        })
+    }
+}
+
+#[async_trait]
+impl StoreFactory for Databases {
+    type Store = Store;
+
+    async fn open(&mut self) -> Arc<Store> {
+        let server = ClickHouse::shared();
+        self.config = ClickHouseConfig {
+            addresses: vec![server.url().to_owned()],
+            database: unique_name("conformance"),
+            username: server.username().to_owned(),
+            ..ClickHouseConfig::default()
+        };
+        migrate(&self.config, "test", false).await.unwrap();
+        // The server's clock is not the suite's: to it all that has a retention has expired.
+        server.query(&format!("SYSTEM STOP TTL MERGES {}.samples", self.config.database));
+        // An erasure waits until the parts that it replaced are gone from disk.
+        server.query(&format!("ALTER TABLE {}.samples MODIFY SETTING old_parts_lifetime = 1", self.config.database));
+        self.store()
+    }
+
+    async fn reopen(&mut self, _: Arc<Store>, _: Ending) -> Arc<Store> {
+        self.store()
+    }
+}
+
+impl Drop for Databases {
+    fn drop(&mut self) {
+        let _ = ClickHouse::shared().try_query_on(1, &format!("DROP DATABASE IF EXISTS {} SYNC", self.config.database));
+    }
+}
+
+#[async_trait]
+impl SampleSink for Store {
+    async fn resume(&self, source: &Source) -> Result<Resume, StorageError> {
+        self.sink.resume(source).await
+    }
+
+    async fn write(&self, batch: Batch) -> Result<Stored, StorageError> {
+        self.sink.write(batch).await
+    }
+
+    async fn note_erasure(&self, erasure: &NotedErasure) -> Result<(), StorageError> {
+        self.sink.note_erasure(erasure).await
+    }
+
+    async fn remove_erased(&self, tenant: &TenantId) -> Result<Erased, StorageError> {
+        self.sink.remove_erased(tenant).await
+    }
+
+    async fn unfinished_erasures(&self) -> Result<Vec<NotedErasure>, StorageError> {
+        self.sink.unfinished_erasures().await
+    }
+
+    async fn finish_erasure(&self, erasure: &NotedErasure) -> Result<(), StorageError> {
+        self.sink.finish_erasure(erasure).await
+    }
+
+    async fn erase(&self, tenant: &TenantId, up_to: &[(Source, Offset)]) -> Result<Erased, StorageError> {
+        self.sink.erase(tenant, up_to).await
+    }
+
+    fn writable(&self) -> Result<(), String> {
+        self.sink.writable()
+    }
+}
+
+#[async_trait]
+impl SampleSource for Store {
+    async fn scan(
+        &self,
+        request: &ScanRequest,
+        context: &QueryContext,
+        consumer: Arc<dyn ChunkConsumer>,
+    ) -> Result<(), StorageError> {
+        self.source.scan(request, context, consumer).await
+    }
+
+    async fn aggregate(
+        &self,
+        request: &AggregateRequest,
+        context: &QueryContext,
+    ) -> Result<Option<AggregateAnswer>, StorageError> {
+        self.source.aggregate(request, context).await
+    }
+
+    async fn metrics(&self, request: &CatalogueRequest, context: &QueryContext) -> Result<CataloguePage, StorageError> {
+        self.source.metrics(request, context).await
+    }
+
+    async fn dimension_keys(
+        &self,
+        request: &CatalogueRequest,
+        context: &QueryContext,
+    ) -> Result<CataloguePage, StorageError> {
+        self.source.dimension_keys(request, context).await
+    }
+
+    async fn dimension_values(
+        &self,
+        key: &str,
+        request: &CatalogueRequest,
+        context: &QueryContext,
+    ) -> Result<CataloguePage, StorageError> {
+        self.source.dimension_values(key, request, context).await
+    }
+
+    async fn watermark(&self) -> Result<Receipt, StorageError> {
+        self.source.watermark().await
+    }
+
+    async fn reach(&self, receipt: &Receipt) -> Result<(), ReachError> {
+        self.source.reach(receipt).await
+    }
+
+    fn readable(&self) -> Result<(), String> {
+        self.source.readable()
+    }
+}
+
+luminate_storage::store_conformance!(next_offset_in_queue: Databases::default());
