@@ -6,6 +6,7 @@ mod access_log;
 mod bench;
 mod cli;
 mod client;
+mod cluster;
 mod commands;
 mod data_dir;
 mod failure;

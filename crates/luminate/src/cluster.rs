@@ -1,0 +1,51 @@
+//! The settings of commands that look after a cluster's topics and tables: those of a writer, which knows both.
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use luminate_runtime::config::{Environment, Loader};
+use luminate_runtime::process::{Service as _, VARIABLES};
+use luminate_writer::wiring::{WriterProcessConfig, WriterService};
+
+use crate::failure::CommandFailure;
+use crate::output;
+
+/// Where the settings of the cluster are.
+#[derive(Debug, Args)]
+pub(crate) struct ClusterArgs {
+    /// A writer's configuration file (YAML) [env: LUMINATE_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ClusterArgs {
+    /// The settings that a writer would have here.
+    ///
+    /// # Errors
+    /// Where they cannot be read, or make no sense.
+    pub(crate) fn load(&self) -> Result<WriterProcessConfig, CommandFailure> {
+        let environment = Environment::of_process();
+        let variables = [VARIABLES.to_vec(), WriterService::variables()].concat();
+        let mut loader = Loader::new(&environment, &variables);
+        let file = self.config.clone().or_else(|| environment.get("LUMINATE_CONFIG").map(PathBuf::from));
+        if let Some(file) = &file {
+            loader = loader.file(file);
+        }
+        let loaded = loader.load::<WriterProcessConfig>().map_err(anyhow::Error::from)?;
+        // A shell that talks to a cluster has clients' variables set as well.
+        let of_clients = |warning: &&String| !warning.contains("LUMINATE_URL") && !warning.contains("LUMINATE_TOKEN");
+        loaded.warnings.iter().filter(of_clients).for_each(|warning| output::message(&format!("warning: {warning}")));
+        Ok(loaded.config)
+    }
+
+    /// Waits for what is asked of the cluster.
+    ///
+    /// # Errors
+    /// Where there are no threads to be had.
+    pub(crate) fn block_on<F: Future>(&self, work: F) -> Result<F::Output, CommandFailure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        Ok(runtime.context("cannot start threads")?.block_on(work))
+    }
+}
