@@ -22,7 +22,9 @@ pub async fn generated_histories_are_read_back(factory: &mut impl StoreFactory) 
     for (at, batch) in batches.into_iter().enumerate() {
         for _ in 0..if dice.once_in(10) { repeats } else { 1 } {
             let ours = store.write(batch.clone()).await.unwrap();
-            assert_eq!(ours, oracle.write(batch.clone()).await.unwrap());
+            let theirs = oracle.write(batch.clone()).await.unwrap();
+            // By what is stored nobody can tell whether a batch without samples was there before.
+            assert!(ours == theirs || batch.samples() == 0, "{ours:?} instead of {theirs:?}");
         }
         if at == half {
             let ends = oracle.watermark().await.unwrap();

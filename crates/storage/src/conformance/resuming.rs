@@ -59,7 +59,8 @@ pub async fn a_batch_without_samples_moves_on(factory: &mut impl StoreFactory) {
     let mut store = factory.open().await;
     assert_eq!(store.write(batch(source(0), 0, 3)).await.unwrap(), Stored::default());
     let empty_record = batch(source(0), 3, 4).with_record(&tenant("acme"), 3, 0, &[]);
-    assert_eq!(store.write(empty_record).await.unwrap(), Stored::default());
+    assert_eq!(store.write(empty_record.clone()).await.unwrap(), Stored::default());
+    assert!(store.write(empty_record).await.unwrap().already);
     store = factory.reopen(store, Ending::Crash).await;
     assert_eq!(store.resume(&source(0)).await.unwrap().next, Some(Offset(4)));
     assert_eq!(stored_samples(store.as_ref()).await, 0);
