@@ -24,7 +24,7 @@ endif
 endif
 
 .PHONY: help deps deps-test deps-bench deps-lint demo run dev binary build build-local test test-coverage chaos lint bench docs clean \
-  clickhouse-local kafka-local
+  clickhouse-local kafka-local clickhouse-setup env compose-up compose-down compose-logs docker-answers
 
 help: ## Print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,27 @@ clickhouse-local: ## ClickHouse on ports 8123 and 9000, in the foreground, data 
 kafka-local: ## Apache Kafka on port 9092, in the foreground, data kept in the cache folder
 	@scripts/deps.sh engines
 	@scripts/local_engine.sh kafka $(CACHE_DIR)/local/kafka
+
+clickhouse-setup: binary ## Make or change ClickHouse's tables with the settings of .env (luminate migrate)
+	@if [ -f .env ]; then set -a; . ./.env; set +a; fi; exec $(BINARY) migrate
+
+env: ## Write .env with secrets of its own, where it or they are missing
+	@scripts/compose_env.sh
+
+compose-up: docker-answers env ## Build and start the cluster of docker-compose.yml, wait until it is healthy
+	docker compose up --build --detach --wait
+	@echo "Luminate answers at http://127.0.0.1:8080 (LUMINATE_PORT), Grafana at http://127.0.0.1:3000 (GRAFANA_PORT; user admin, password in .env)"
+	@echo "a token: docker compose exec gateway luminate token --tenant acme --scopes read,write"
+
+compose-down: docker-answers env ## Stop the cluster of docker-compose.yml; data stays in its volumes
+	docker compose down
+
+compose-logs: docker-answers env ## Follow the logs of the cluster of docker-compose.yml
+	docker compose logs --follow --tail 100
+
+docker-answers:
+	@docker compose version >/dev/null 2>&1 || { echo "Docker Compose is not there: install Docker Engine with its compose plugin (https://docs.docker.com/engine/install/)" >&2; exit 1; }
+	@docker info >/dev/null 2>&1 || { echo "Docker does not answer: start it, and check that you may use it (docker info)" >&2; exit 1; }
 
 chaos: deps-test build ## Longer fault runs; SEED=n repeats one, ROUNDS=n sets how many
 	LUMINATE_CHAOS_ROUNDS="$${ROUNDS:-50}" LUMINATE_CHAOS_SEED="$${SEED:-}" \
