@@ -7,6 +7,7 @@ mod admin;
 mod cli;
 mod crash;
 mod dead_letters_full;
+mod deploy;
 mod disk_full;
 mod erase;
 mod error_codes;
