@@ -50,6 +50,8 @@ pub(crate) struct PartitionWriter {
     running: Option<(Ticket, Work)>,
     /// When the open batch was opened.
     opened_at: Option<Instant>,
+    /// Whether an open intent of this partition is counted.
+    intent_is_open: bool,
     /// Not before this are records read again.
     read_again_at: Option<Instant>,
     /// The number of a schema that the next record needs.
@@ -78,6 +80,7 @@ impl PartitionWriter {
             read: VecDeque::new(),
             running: None,
             opened_at: None,
+            intent_is_open: false,
             read_again_at: None,
             unknown_schema: None,
         }
@@ -86,7 +89,10 @@ impl PartitionWriter {
     /// Runs until the process stops, the partition is taken away, or something is wrong that only an operator can mend.
     pub(crate) async fn run(mut self) {
         let source = self.consumer.source();
-        match self.run_protocol().await {
+        let end = self.run_protocol().await;
+        // Whoever goes on with it counts it.
+        self.note_intent(false);
+        match end {
             End::Released => self.pipeline.progress.released(source),
             End::Lost(error) => {
                 tracing::warn!(%source, code = error.code(), %error, "the partition is another writer's");
@@ -241,10 +247,17 @@ impl PartitionWriter {
         } else if self.opened_at.is_none() {
             self.opened_at = Some(Instant::now());
         }
+        self.note_intent(self.protocol.has_open_intent());
         self.pipeline.metrics.idempotency_forgotten.inc_by(self.protocol.take_forgotten_early());
         if self.read.is_empty() {
             self.pipeline.progress.reading(self.consumer.source(), self.protocol.oldest_append_time());
         }
+    }
+
+    fn note_intent(&mut self, is_open: bool) {
+        let change = i8::from(is_open) - i8::from(self.intent_is_open);
+        self.pipeline.metrics.intents_open.add(change.into());
+        self.intent_is_open = is_open;
     }
 }
 

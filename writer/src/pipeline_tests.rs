@@ -136,6 +136,8 @@ impl Running {
             schema_registry,
             dead_letters: Arc::new(queue.clone()),
             queue: Arc::new(queue.clone()),
+            own_ends: Arc::new(queue.clone()),
+            watermarks: None,
             sink: sink.clone(),
             verifier: crate::admin::test_tokens::verifier(),
             clock: Arc::new(|| 1_700_000_000_000),
@@ -332,8 +334,8 @@ async fn damage_stops_one_partition_loudly_and_no_other() {
     assert_eq!(stopped.place, running.queue.source(0));
     assert!(!running.lifecycle.health().all_up());
     assert_eq!(running.lifecycle.metrics().partitions_stopped.get(), 1.0);
-    assert_eq!(running.lifecycle.metrics().consumer_lag.with(["0"]).get(), 1.0);
-    assert_eq!(running.lifecycle.metrics().consumer_lag.with(["1"]).get(), 0.0);
+    assert_eq!(running.lifecycle.metrics().consumer_lag.with([&running.queue.source(0).to_string()]).get(), 1.0);
+    assert_eq!(running.lifecycle.metrics().consumer_lag.with([&running.queue.source(1).to_string()]).get(), 0.0);
     running.stop().await;
 }
 

@@ -1,6 +1,6 @@
 //! Lag, delay and health of the writer, looked at once a second.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ pub(crate) struct Watch {
     writer: Dependency,
     /// Since when, in ms since 1970, a source lags.
     behind_since: HashMap<Source, i64>,
+    /// The sources whose lag is shown.
+    shown: BTreeSet<Source>,
     /// Why the store took no batches when it was looked at last.
     refusal: Option<String>,
 }
@@ -36,7 +38,16 @@ impl Watch {
         lifecycle: &Lifecycle,
     ) -> Self {
         let (store, writer) = (lifecycle.health().dependency("storage"), lifecycle.health().dependency("writer"));
-        Self { pipeline, queue, clock, store, writer, behind_since: HashMap::new(), refusal: None }
+        Self {
+            pipeline,
+            queue,
+            clock,
+            store,
+            writer,
+            behind_since: HashMap::new(),
+            shown: BTreeSet::new(),
+            refusal: None,
+        }
     }
 
     /// Runs until the process stops.
@@ -86,11 +97,19 @@ impl Watch {
     fn measure_lag(&mut self, ends: &[(Source, Offset)]) {
         let now = (self.clock)();
         let sources = self.pipeline.progress.sources();
+        let metrics = &self.pipeline.metrics;
+        for gone in self.shown.extract_if(.., |source| !sources.contains_key(source)) {
+            let partition = gone.to_string();
+            metrics.consumer_lag.forget([&partition]);
+            metrics.consumer_delay.forget([&partition]);
+        }
         for (source, end) in ends {
             let Some(progress) = sources.get(source) else { continue };
             let lag = end.0.saturating_sub(progress.stored.0);
             let delay_ms = now.saturating_sub(self.behind_since(*source, progress, lag, now)).max(0);
-            let partition = source.partition.to_string();
+            // Several topics have a partition of the same number.
+            let partition = source.to_string();
+            self.shown.insert(*source);
             self.pipeline.metrics.consumer_lag.with([&partition]).set(lag as f64);
             self.pipeline.metrics.consumer_delay.with([&partition]).set(delay_ms as f64 / 1000.0);
         }

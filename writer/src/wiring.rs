@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use luminate_clickhouse::{ClickHouseSink, ClusterStorageConfig, wait_until_migrated};
-use luminate_kafka::{KafkaAdmin, KafkaCluster, KafkaConfig, KafkaConsumer, KafkaDeadLetters};
+use luminate_kafka::{KafkaAdmin, KafkaCluster, KafkaConfig, KafkaConsumer, KafkaDeadLetters, KafkaWatermarks};
 use luminate_runtime::clock::system_clock;
 use luminate_runtime::config::{AuthConfig, EnvVariable};
 use luminate_runtime::http::HttpConfig;
@@ -84,11 +84,14 @@ impl Service for WriterService {
         }
         let consumer = KafkaConsumer::start(&cluster)?;
         show_that_the_consumer_polls(lifecycle, &consumer);
+        let own_ends = Arc::new(consumer.owned_ends());
         let parts = WriterParts {
             consumer: Box::new(consumer),
             schema_registry: registry.map(|registry| Arc::new(registry) as Arc<dyn SchemaRegistry>),
             dead_letters: Arc::new(KafkaDeadLetters::new(&cluster)?),
             queue: Arc::new(KafkaAdmin::new(&cluster)),
+            own_ends,
+            watermarks: Some(Arc::new(KafkaWatermarks::new(&cluster))),
             sink,
             verifier,
             clock: system_clock(),

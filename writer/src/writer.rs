@@ -7,9 +7,9 @@ use luminate_auth::TokenVerifier;
 use luminate_queue::{Consumer, DeadLetters, QueueAdmin};
 use luminate_runtime::http::Authenticator;
 use luminate_runtime::lifecycle::{Lifecycle, StopStage};
-use luminate_storage::SampleSink;
+use luminate_storage::{SampleSink, Watermarks};
 
-use crate::admin::{self, Admin};
+use crate::admin::{self, Admin, AdminParts};
 use crate::assignments::Assignments;
 use crate::config::{InvalidWriterConfig, WriterConfig};
 use crate::partition::Pipeline;
@@ -30,6 +30,10 @@ pub struct WriterParts {
     pub dead_letters: Arc<dyn DeadLetters>,
     /// What operators need of the queue.
     pub queue: Arc<dyn QueueAdmin>,
+    /// How far the partitions of this writer reach, for lag: asked once a second, so it must be cheap.
+    pub own_ends: Arc<dyn QueueAdmin>,
+    /// How far the partitions of all writers are stored; `None` where this writer has them all.
+    pub watermarks: Option<Arc<dyn Watermarks>>,
     /// Where samples go.
     pub sink: Arc<dyn SampleSink>,
     /// Checks the tokens of operators.
@@ -54,7 +58,18 @@ pub struct Writer {
 /// [`InvalidWriterConfig`] names the key whose value makes no sense.
 pub fn build(config: WriterConfig, parts: WriterParts) -> Result<Writer, InvalidWriterConfig> {
     config.check()?;
-    let WriterParts { consumer, schema_registry, dead_letters, queue, sink, verifier, clock, lifecycle } = parts;
+    let WriterParts {
+        consumer,
+        schema_registry,
+        dead_letters,
+        queue,
+        own_ends,
+        watermarks,
+        sink,
+        verifier,
+        clock,
+        lifecycle,
+    } = parts;
     let progress = Progress::default();
     let pipeline = Arc::new(Pipeline {
         config,
@@ -65,10 +80,11 @@ pub fn build(config: WriterConfig, parts: WriterParts) -> Result<Writer, Invalid
         clock: Arc::clone(&clock),
         metrics: lifecycle.metrics().clone(),
     });
-    let watch = Watch::new(Arc::clone(&pipeline), Arc::clone(&queue), Arc::clone(&clock), &lifecycle);
+    let watch = Watch::new(Arc::clone(&pipeline), own_ends, Arc::clone(&clock), &lifecycle);
     lifecycle.spawn("writer", StopStage::Drain, |stop| Assignments::new(pipeline, consumer, stop).run());
     lifecycle.spawn("writer-watch", StopStage::Drain, |stop| watch.run(stop));
-    let admin = Admin::new(Authenticator::new(verifier), dead_letters, queue, sink, progress.clone(), clock);
+    let parts = AdminParts { dead_letters, queue, sink, progress: progress.clone(), watermarks, clock };
+    let admin = Admin::new(Authenticator::new(verifier), parts);
     admin.go_on_erasing();
     Ok(Writer { admin: admin::routes(admin), progress })
 }

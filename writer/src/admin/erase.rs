@@ -12,9 +12,10 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
 use luminate_auth::AdminAccess;
+use luminate_model::Receipt;
 use luminate_queue::{DeadLetterFilter, QueueError};
 use luminate_runtime::http::{Authenticated, Problem};
-use luminate_storage::{NotedErasure, StorageError};
+use luminate_storage::{NotedErasure, ReachError, StorageError};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -41,6 +42,8 @@ enum EraseError {
     Storage(#[from] StorageError),
     #[error(transparent)]
     Stopped(#[from] StoppedPartition),
+    #[error(transparent)]
+    NeverReached(#[from] ReachError),
 }
 
 /// How long after the store could not tell what is unfinished it is asked again.
@@ -157,22 +160,29 @@ async fn run(admin: Admin, id: String, noted: NotedErasure) {
 }
 
 /// The order matters. No dead letter is replayed from the beginning on, so what the queue holds before the noted ends is all
-/// that can still bring samples or dead letters of before. The store goes first: on a full disk that makes the room which the
-/// queue needs to move on. It stores nothing that the noted ends cover, so what waits in the queue vanishes when its turn
-/// comes. Dead letters are removed once before that, since where they have no more room the queue cannot move on.
+/// that can still bring samples or dead letters of before, and the store takes nothing that the noted ends cover.
+///
+/// A store of one step goes first: on a full disk that makes the room which the queue needs to move on. One that writers share
+/// goes after the queue has passed, because until then a batch may be under way that was made before the erasure was noted. Dead
+/// letters are removed once before, since where they have no more room the queue cannot move on.
 async fn erase(state: &AdminState, id: &str, noted: &NotedErasure) -> Result<(), EraseError> {
     let says = |detail: &str| state.erasures.update(id, |erasure| erasure.detail = detail.to_owned());
-
-    says("removing samples");
-    let erased = state.sink.remove_erased(&noted.tenant).await?;
-    state.erasures.update(id, |erasure| erasure.samples = erased.samples);
+    let is_shared = state.sink.intents().is_some();
+    if !is_shared {
+        says("removing samples");
+        remove_samples(state, id, noted).await?;
+    }
 
     says("removing dead letters");
     let filter = DeadLetterFilter { tenant: Some(noted.tenant.clone()), code: None };
     let before = state.dead_letters.purge(&filter).await?;
 
     says("waiting until what the queue holds has passed");
-    state.progress.reach(&noted.up_to).await?;
+    reach(state, noted).await?;
+    if is_shared {
+        says("removing samples");
+        remove_samples(state, id, noted).await?;
+    }
 
     says("removing dead letters");
     let dead_letters = before + state.dead_letters.purge(&filter).await?;
@@ -182,4 +192,18 @@ async fn erase(state: &AdminState, id: &str, noted: &NotedErasure) -> Result<(),
     state.queue.scrub().await?;
     state.sink.finish_erasure(noted).await?;
     Ok(())
+}
+
+async fn remove_samples(state: &AdminState, id: &str, noted: &NotedErasure) -> Result<(), StorageError> {
+    let erased = state.sink.remove_erased(&noted.tenant).await?;
+    state.erasures.update(id, |erasure| erasure.samples = erased.samples);
+    Ok(())
+}
+
+/// Waits until all writers have passed what the queue held.
+async fn reach(state: &AdminState, noted: &NotedErasure) -> Result<(), EraseError> {
+    let Some(watermarks) = &state.watermarks else { return Ok(state.progress.reach(&noted.up_to).await?) };
+    let mut ends = Receipt::default();
+    noted.up_to.iter().for_each(|(source, end)| ends.add(*source, *end));
+    Ok(watermarks.reach(&ends).await?)
 }

@@ -28,7 +28,7 @@ use axum::extract::FromRef;
 use axum::routing::{get, post};
 use luminate_queue::{DeadLetters, QueueAdmin};
 use luminate_runtime::http::{Authenticator, MemoryBudget};
-use luminate_storage::SampleSink;
+use luminate_storage::{SampleSink, Watermarks};
 use utoipa::OpenApi;
 
 use crate::progress::Progress;
@@ -44,13 +44,29 @@ pub struct Admin(Arc<AdminState>);
 
 struct AdminState {
     authenticator: Authenticator,
-    dead_letters: Arc<dyn DeadLetters>,
-    queue: Arc<dyn QueueAdmin>,
-    sink: Arc<dyn SampleSink>,
-    progress: Progress,
-    clock: Clock,
+    parts: AdminParts,
     erasures: Erasures,
     budget: MemoryBudget,
+}
+
+/// What the handlers need of the writer around them.
+pub(crate) struct AdminParts {
+    pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    pub(crate) queue: Arc<dyn QueueAdmin>,
+    pub(crate) sink: Arc<dyn SampleSink>,
+    /// How far this writer's partitions are stored.
+    pub(crate) progress: Progress,
+    /// How far those of all writers are; `None` where this writer has them all.
+    pub(crate) watermarks: Option<Arc<dyn Watermarks>>,
+    pub(crate) clock: Clock,
+}
+
+impl std::ops::Deref for AdminState {
+    type Target = AdminParts;
+
+    fn deref(&self) -> &AdminParts {
+        &self.parts
+    }
 }
 
 /// The operations of these routes.
@@ -76,24 +92,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 impl Admin {
-    pub(crate) fn new(
-        authenticator: Authenticator,
-        dead_letters: Arc<dyn DeadLetters>,
-        queue: Arc<dyn QueueAdmin>,
-        sink: Arc<dyn SampleSink>,
-        progress: Progress,
-        clock: Clock,
-    ) -> Self {
-        Self(Arc::new(AdminState {
-            authenticator,
-            dead_letters,
-            queue,
-            sink,
-            progress,
-            clock,
-            erasures: Erasures::default(),
-            budget: MemoryBudget::new(BODY_BUDGET_BYTES),
-        }))
+    pub(crate) fn new(authenticator: Authenticator, parts: AdminParts) -> Self {
+        let (erasures, budget) = (Erasures::default(), MemoryBudget::new(BODY_BUDGET_BYTES));
+        Self(Arc::new(AdminState { authenticator, parts, erasures, budget }))
     }
 
     /// Goes on with erasures that were begun before this process. Call it before there are [`routes`].

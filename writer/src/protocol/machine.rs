@@ -145,6 +145,17 @@ impl PartitionProtocol {
         matches!(self.phase, Phase::Read(Reading::New)) && !self.open.is_empty() && !self.is_due
     }
 
+    /// Whether the intent of a batch is committed that is not known to be stored.
+    #[must_use]
+    pub fn has_open_intent(&self) -> bool {
+        let rebuilds = match &self.phase {
+            Phase::Read(Reading::Rebuild(_) | Reading::Again { intent: Some(_), .. }) => true,
+            Phase::Seek(_, reading) => !matches!(reading, Reading::New | Reading::Again { intent: None, .. }),
+            _ => false,
+        };
+        rebuilds || self.pending.as_ref().is_some_and(Pending::is_noted)
+    }
+
     /// When the queue appended the oldest record that was read and is not on its way to the store, ms since 1970.
     #[must_use]
     pub fn oldest_append_time(&self) -> Option<i64> {

@@ -43,6 +43,7 @@ pub(super) struct Pending {
     target: Option<StoreTarget>,
     permit: Permit,
     dead_letters_kept: bool,
+    is_noted: bool,
     /// Whether something may be stored of it already.
     in_doubt: bool,
     pub(super) step: Step,
@@ -67,6 +68,7 @@ impl Pending {
             target: None,
             permit: Permit::unlimited(),
             dead_letters_kept: false,
+            is_noted: false,
             in_doubt: false,
             step,
         }
@@ -77,6 +79,7 @@ impl Pending {
         let mut pending = Self::new(closed, intent.keyed, intent.window, Step::Intent);
         pending.target = Some(intent.target);
         pending.in_doubt = true;
+        pending.is_noted = true;
         pending
     }
 
@@ -89,8 +92,14 @@ impl Pending {
         self.step = Step::Intent;
     }
 
+    /// Whether its intent is committed.
+    pub(super) fn is_noted(&self) -> bool {
+        self.is_noted
+    }
+
     /// Its intent is committed, and so is everything before it.
     pub(super) fn permit(&mut self, permit: Permit) {
+        self.is_noted = true;
         self.permit = permit;
         self.step = Step::DeadLetters;
     }

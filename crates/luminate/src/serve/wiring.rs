@@ -107,6 +107,8 @@ pub(super) fn routes(config: ServeConfig, parts: Parts, lifecycle: &Lifecycle) -
             schema_registry: None,
             dead_letters: Arc::new(queue.clone()),
             queue: Arc::new(queue.clone()),
+            own_ends: Arc::new(queue.clone()),
+            watermarks: None,
             sink: store.clone(),
             clock: system_clock(),
             lifecycle: lifecycle.clone(),

@@ -171,7 +171,7 @@ metrics! {
     dead_letters: CounterFamily<1> {
         name: "luminate_dead_letters_total", unit: "dead letters", labels: ["code"], of: &[Writer]
     }
-    /// Records between the watermark and the end of a partition.
+    /// Records between the watermark and the end of a partition, shown as `incarnation/partition`.
     consumer_lag: GaugeFamily<1> {
         name: "luminate_consumer_lag_records", unit: "records", labels: ["partition"], of: &[Writer]
     }
