@@ -14,7 +14,7 @@
 //! | commit | [`partition`](mod@partition) | the queue may let go of the records |
 //!
 //! [`assignments`](mod@assignments) gives each partition its task, [`progress`] tells how far they are, [`watch`](mod@watch)
-//! measures lag and health, [`admin`] answers operators. [`writer`] puts everything together, from its section of the
+//! measures lag and health, [`admin`] answers operators, [`mod@reconcile`] compares queue and store afterwards. [`writer`] puts everything together, from its section of the
 //! configuration ([`config`]).
 
 pub mod admin;
@@ -29,6 +29,7 @@ pub mod judge;
 mod partition;
 pub mod progress;
 pub mod protocol;
+pub mod reconcile;
 pub mod schema_registry;
 mod watch;
 pub mod wiring;

@@ -152,6 +152,27 @@ impl KafkaCluster {
             .collect()
     }
 
+    /// The first record of a partition that was appended at this time (ms since 1970) or later; the end where there is none.
+    /// Blocks.
+    pub(crate) fn offset_at(&self, place: &Place, time: i64) -> Result<Offset, QueueError> {
+        const DOING: &str = "no offset is told for a time";
+        self.serve();
+        let (topic, partition) = (place.0.as_str(), partition_number(place.1));
+        let mut list = TopicPartitionList::with_capacity(1);
+        // Negative times have meanings of their own.
+        list.add_partition_offset(topic, partition, rdkafka::Offset::Offset(time.max(0)))
+            .map_err(|error| unavailable(DOING, &error))?;
+        let answer = self.shared.inspector.offsets_for_times(list, REQUEST_TIMEOUT);
+        let answer = answer.map_err(|error| unavailable(DOING, &error))?;
+        let element = answer.find_partition(topic, partition);
+        let element = element.ok_or_else(|| QueueError::Unavailable(DOING.to_owned()))?;
+        element.error().map_err(|error| unavailable(DOING, &error))?;
+        match known_offset(element.offset()) {
+            Some(offset) => Ok(offset),
+            None => self.ends(std::slice::from_ref(place))?.first().copied().ok_or_else(|| missing(topic)),
+        }
+    }
+
     /// What the group has committed, in the order of `places`. Blocks.
     pub(crate) fn committed(&self, places: &[Place], timeout: Duration) -> Result<Vec<Committed>, QueueError> {
         const DOING: &str = "committed offsets are not told";

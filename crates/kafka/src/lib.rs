@@ -13,6 +13,7 @@
 //! | [`dead_letters`] | [`KafkaDeadLetters`]: a compacted topic |
 //! | [`watermarks`] | [`KafkaWatermarks`]: how far samples are stored, by committed offsets |
 //! | [`admin`] | [`KafkaAdmin`]: ends of all partitions |
+//! | [`history`] | [`KafkaHistory`]: reading records again |
 //! | [`topic_admin`] | [`TopicAdmin`]: topics as the configuration wants them |
 //! | [`error`] | [`KafkaError`] |
 //! | `context` | librdkafka's log and the brokers' health |
@@ -28,6 +29,7 @@ pub mod dead_letters;
 mod delivery;
 pub mod environment;
 pub mod error;
+pub mod history;
 mod native;
 pub mod producer;
 mod settings;
@@ -42,6 +44,7 @@ pub use consumer::{ConsumerCloser, KafkaConsumer, OwnedEnds, Pulse};
 pub use dead_letters::KafkaDeadLetters;
 pub use environment::VARIABLES;
 pub use error::KafkaError;
+pub use history::KafkaHistory;
 pub use producer::KafkaProducer;
 pub use topic_admin::TopicAdmin;
 pub use watermarks::KafkaWatermarks;

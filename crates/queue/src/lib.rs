@@ -20,11 +20,13 @@ use luminate_model::{Offset, Source, TenantId};
 pub mod conformance;
 pub mod dead_letter;
 pub mod headers;
+pub mod history;
 pub mod memory;
 pub mod partitioning;
 
 pub use dead_letter::{DeadLetter, DeadLetterFilter, DeadLetterId, DeadLetterPage, DeadLetters};
 pub use headers::IdempotencyHeaders;
+pub use history::{HistoryReader, RecordHistory, SourceHistory};
 pub use partitioning::{RecordKey, partition_of};
 
 /// One message on its way to a topic: a batch of one tenant's samples.

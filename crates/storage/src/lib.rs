@@ -15,6 +15,7 @@
 //! | [`chunk`] | [`ScanChunk`]: the columns that a scan yields |
 //! | [`context`] | [`QueryContext`]: deadline, cancellation, memory and counters of one query |
 //! | [`source`] | [`SampleSource`]: answering |
+//! | [`provenance`] | [`ProvenanceSource`]: what is stored, by where it came from |
 //! | [`error`] | [`StorageError`] |
 
 pub mod batch;
@@ -27,6 +28,7 @@ pub mod intent;
 pub mod memory;
 pub mod pattern;
 pub mod permit;
+pub mod provenance;
 pub mod request;
 pub mod sink;
 pub mod source;
@@ -40,6 +42,7 @@ pub use filter::{DimensionFilter, DimensionTest};
 pub use intent::{IntentSink, StoreTarget};
 pub use pattern::{InvalidPattern, Pattern};
 pub use permit::Permit;
+pub use provenance::{ProvenanceScope, ProvenanceSource, RowsDigest, StoredRow, StoredRows, row_fingerprint};
 pub use request::{
     AggregateFunction, AggregateRequest, CatalogueRequest, Direction, Earliest, GroupOrder, ScanColumns, ScanRequest,
     Step,

@@ -14,6 +14,7 @@
 //! | `settle` | what of a batch is stored, by count |
 //! | `ledger` | which records are erased |
 //! | `erase` | removing what the ledger covers |
+//! | `provenance` | what is stored, for comparing it with the queue |
 //! | `layout` | shards and replicas, asked again from time to time |
 //! | `failure` | a statement's error as the store's |
 
@@ -25,6 +26,7 @@ mod layout;
 mod ledger;
 mod native;
 mod plan;
+mod provenance;
 mod settle;
 
 use std::collections::BTreeMap;

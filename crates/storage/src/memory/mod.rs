@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod catalogue;
+mod provenance;
 mod scan;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,129 @@
+//! What was found.
+
+use luminate_model::{Offset, Source};
+use serde::Serialize;
+
+/// More faults than this are counted, not listed.
+const MAX_FAULTS: usize = 1000;
+
+/// What was found of all sources that were looked at.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReconcileReport {
+    /// Whether nothing is wrong, or nothing is any more after mending.
+    pub clean: bool,
+    /// Samples that the store should hold.
+    pub expected: u64,
+    /// Samples that the store did not hold.
+    pub missing: u64,
+    /// Samples that it holds more often than it should.
+    pub doubled: u64,
+    /// Samples that it holds and no record near their batch has.
+    pub foreign: u64,
+    /// Missing samples that were stored.
+    pub mended: u64,
+    /// The sources.
+    pub sources: Vec<SourceReport>,
+    /// Sources of which there are rows and no topic (any more): nothing can be said of them.
+    pub without_topic: Vec<String>,
+}
+
+/// What was found of one source.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceReport {
+    /// Incarnation and partition.
+    pub source: String,
+    /// The first offset that was compared
+    pub from: u64,
+    /// and the one after the last; the committed offset at most.
+    pub to: u64,
+    /// Records that were compared.
+    pub records: u64,
+    /// Samples that the store should hold.
+    pub expected: u64,
+    /// Samples that the store did not hold.
+    pub missing: u64,
+    /// Samples that it holds more often than it should.
+    pub doubled: u64,
+    /// Samples that it holds and no record near their batch has.
+    pub foreign: u64,
+    /// Samples that the store does not hold, and of which cannot be known whether it should: an erasure ends within their batch,
+    /// or they may repeat records that the topic has no more.
+    pub not_judged: u64,
+    /// Missing samples that were stored.
+    pub mended: u64,
+    /// Batches with faults, the first thousand.
+    pub batches: Vec<BatchFault>,
+    /// Batches with faults that are not listed.
+    pub more_batches: u64,
+}
+
+/// What is wrong with the rows between two batches.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchFault {
+    /// The first offset.
+    pub first: u64,
+    /// The offset of the next stored batch.
+    pub next: u64,
+    /// Samples that the store did not hold.
+    pub missing: u64,
+    /// Samples that it holds more often than it should.
+    pub doubled: u64,
+    /// Samples that it holds and no record near their batch has.
+    pub foreign: u64,
+    /// Missing samples that were stored.
+    pub mended: u64,
+    /// The same by slice.
+    pub slices: Vec<SliceFault>,
+    /// What to do, where something is left to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+}
+
+/// What is wrong with the rows of one UTC day of a batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct SliceFault {
+    /// Days since 1970.
+    pub day: i64,
+    /// Samples that the store did not hold.
+    pub missing: u64,
+    /// Samples that it holds more often than it should.
+    pub doubled: u64,
+    /// Samples that it holds and no record near their batch has.
+    pub foreign: u64,
+}
+
+impl ReconcileReport {
+    pub(super) fn add(&mut self, source: SourceReport) {
+        self.expected += source.expected;
+        self.missing += source.missing;
+        self.doubled += source.doubled;
+        self.foreign += source.foreign;
+        self.mended += source.mended;
+        self.sources.push(source);
+        self.clean = self.missing == self.mended && self.doubled == 0 && self.foreign == 0;
+    }
+}
+
+impl SourceReport {
+    pub(super) fn new(source: Source, from: Offset, to: Offset) -> Self {
+        Self { source: source.to_string(), from: from.0, to: to.0, ..Self::default() }
+    }
+
+    pub(super) fn add(&mut self, fault: BatchFault) {
+        if fault.missing + fault.doubled + fault.foreign == 0 {
+            return;
+        }
+        self.missing += fault.missing;
+        self.doubled += fault.doubled;
+        self.foreign += fault.foreign;
+        self.mended += fault.mended;
+        if self.batches.len() < MAX_FAULTS {
+            self.batches.push(fault);
+        } else {
+            self.more_batches += 1;
+        }
+    }
+}
