@@ -5,6 +5,7 @@
 
 mod admin;
 mod cli;
+mod cluster;
 mod crash;
 mod dead_letters_full;
 mod deploy;

@@ -86,6 +86,7 @@ def properties(options, number, listeners, data):
         "share.coordinator.state.topic.replication.factor": replication,
         "share.coordinator.state.topic.min.isr": max(1, replication - 1),
         "group.initial.rebalance.delay.ms": 0,
+        "group.min.session.timeout.ms": 1000,
         "log.segment.bytes": 128 << 20,
     }
     if options.user:

@@ -14,10 +14,12 @@
 //! | [`small_disk`] | [`SmallDisk`]: a disk that is soon full |
 //! | [`wait`] | waiting on conditions |
 //! | [`engines`] | real brokers and databases |
+//! | [`cluster`] | [`Cluster`]: gateways, writers and query-apis between those |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 pub mod client;
+pub mod cluster;
 pub mod engines;
 pub mod files;
 pub mod observed;
@@ -31,6 +33,7 @@ pub mod tokens;
 pub mod wait;
 
 pub use client::{Answer, Client};
+pub use cluster::Cluster;
 pub use raw::{Outcome, RawConnection};
 pub use server::{Server, ServerOptions};
 pub use small_disk::SmallDisk;

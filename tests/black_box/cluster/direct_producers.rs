@@ -1,0 +1,97 @@
+//! Direct producers: Kafka's ACLs decide who writes to which tenant's topic, and what cannot be used goes to the dead
+//! letters with a clear reason.
+
+use std::process::Command;
+
+use luminate_tests::Cluster;
+use luminate_tests::cluster::direct::{DirectProducer, schema_path};
+use luminate_tests::cluster::{ClusterOptions, Engine, ServiceProcess, client};
+use luminate_tests::engines::{Kafka, KafkaOptions};
+use luminate_tests::server::{binary, token};
+use luminate_tests::wait;
+use serde_json::{Value, json};
+
+fn lines(metric: &str, samples: u64) -> String {
+    let line = |number| json!({"name": metric, "timestamp": 1_735_603_200_000_i64, "value": number as f64});
+    (0..samples).map(|number| format!("{}\n", line(number))).collect()
+}
+
+fn wait_count(query: &ServiceProcess, tenant: &str, metric: &str, samples: u64) {
+    let reader = client(query, tenant);
+    wait::until("the samples are stored", || (reader.count(None, metric) == samples).then_some(()));
+}
+
+/// What `luminate dlq list` shows of a tenant's dead letters, once there are so many.
+fn dead_letters(writer: &ServiceProcess, tenant: &str, count: usize) -> Vec<Value> {
+    wait::until("the dead letters are there", || {
+        let mut command = Command::new(binary());
+        command.args(["dlq", "list", "--json"]).env("LUMINATE_URL", writer.url());
+        let output = command.env("LUMINATE_TOKEN", token(tenant, "admin")).output().expect("luminate dlq runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let page: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let letters = page["deadLetters"].as_array().expect("a list").clone();
+        (letters.len() >= count).then_some(letters)
+    })
+}
+
+#[test]
+fn a_direct_producer_writes_to_its_own_tenants_topic_alone() {
+    let users = ["operator", "acme"].map(|user| (user.to_owned(), format!("{user}-password"))).to_vec();
+    let kafka = Kafka::start(KafkaOptions { users, ..KafkaOptions::default() });
+    let cluster = Cluster::prepare(ClusterOptions {
+        kafka: Engine::Own(kafka),
+        direct_tenants: vec!["acme".to_owned(), "globex".to_owned()],
+        kafka_section: json!({
+            "sasl": {"mechanism": "SCRAM-SHA-256", "username": "operator", "password": "operator-password"},
+        }),
+        ..ClusterOptions::default()
+    });
+    let topic = format!("--topic=luminate.tenant.{}-acme.samples.v1", cluster.name());
+    cluster.kafka.grant("acme", "Write", &topic);
+    let query = cluster.start_query();
+    let _writer = cluster.start_writer();
+    let login = Some(("acme".to_owned(), "acme-password".to_owned()));
+    let producer = DirectProducer { login, ..DirectProducer::default() };
+
+    // The grant takes effect a moment after its answer: until then nothing is written.
+    wait::until("the grant takes effect", || {
+        producer.write(&cluster, "acme", &lines("direct", 2_500)).status.success().then_some(())
+    });
+    wait_count(&query, "acme", "direct", 2_500);
+    let refused = producer.write(&cluster, "globex", &lines("direct", 1));
+    assert!(!refused.status.success(), "Kafka took a record for another tenant's topic");
+    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(message.to_lowercase().contains("authorization"), "{message}");
+    assert_eq!(client(&query, "globex").count(None, "direct"), 0);
+}
+
+#[test]
+fn records_that_cannot_be_used_go_to_the_dead_letters_with_their_reason() {
+    let options = ClusterOptions { direct_tenants: vec!["acme".to_owned()], ..ClusterOptions::default() };
+    let cluster = Cluster::prepare(options);
+    let (query, writer) = (cluster.start_query(), cluster.start_writer());
+    let published: Value = serde_json::from_slice(&std::fs::read(schema_path()).unwrap()).unwrap();
+
+    // Defaults are no part of a schema's fingerprint, so this is the published one, and fills in a tenant.
+    let mut foreign = published.clone();
+    foreign["fields"][0]["default"] = json!("globex");
+    let foreign = DirectProducer { schema: Some(foreign.to_string()), ..DirectProducer::default() };
+    foreign.write_all(&cluster, "acme", &lines("foreign", 3));
+
+    let mut newer = published;
+    let field = json!({"name": "region", "type": "string", "default": ""});
+    newer["fields"].as_array_mut().unwrap().push(field);
+    let newer = DirectProducer { schema: Some(newer.to_string()), ..DirectProducer::default() };
+    newer.write_all(&cluster, "acme", &lines("newer", 3));
+
+    DirectProducer::default().write_all(&cluster, "acme", &lines("good", 3));
+    wait_count(&query, "acme", "good", 3);
+    let letters = dead_letters(&writer, "acme", 2);
+    let mut codes: Vec<_> = letters.iter().map(|letter| letter["code"].as_str().unwrap()).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, ["record_schema_unknown", "tenant_mismatch"], "{letters:?}");
+    assert_eq!(writer.metric("luminate_partitions_stopped", ""), 0.0, "the partition went on");
+    for (tenant, metric) in [("acme", "foreign"), ("globex", "foreign"), ("acme", "newer")] {
+        assert_eq!(client(&query, tenant).count(None, metric), 0, "{tenant} has samples of {metric}");
+    }
+}

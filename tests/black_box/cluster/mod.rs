@@ -1,0 +1,23 @@
+//! A cluster of real processes: gateways onto Kafka, writers into ClickHouse, query-apis over both.
+//!
+//! | module | what holds |
+//! |---|---|
+//! | `end_to_end` | real data through two gateways and a direct producer comes out whole; a repeat is stored once |
+//! | `writer_kills` | `kill -9` of writers at any moment |
+//! | `scaling` | writers come and go under load; a storm of rebalances |
+//! | `frozen_writer` | a writer that stood still past its session and goes on |
+//! | `store_outage` | ClickHouse is killed, or gone for a while |
+//! | `queue_outage` | Kafka is gone for a while, or answers nothing |
+//! | `gateway_kills` | `kill -9` of gateways: what was not answered is repeated with its key |
+//! | `direct_producers` | who may write where, and what becomes of records that cannot be used |
+//! | `stopped_partitions` | idle partitions go on; a topic made again and removed records stop a partition loudly |
+
+mod direct_producers;
+mod end_to_end;
+mod frozen_writer;
+mod gateway_kills;
+mod queue_outage;
+mod scaling;
+mod stopped_partitions;
+mod store_outage;
+mod writer_kills;
