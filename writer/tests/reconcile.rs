@@ -50,7 +50,7 @@ impl World {
         migrate(&clickhouse, "test", false).await.unwrap();
         let cluster = cluster(&brokers).await;
         let published = KafkaProducer::new(&cluster).unwrap().publish((0..RECORDS).map(record).collect()).await;
-        let source = published.into_iter().map(|placed| placed.unwrap().source).last().unwrap();
+        let source = published.into_iter().map(|placed| placed.unwrap().source).next_back().unwrap();
         let sink = Arc::new(ClickHouseSink::new(clickhouse.clone(), Arc::new(|| NOW)).unwrap());
         if let Some(end) = erased_before {
             let erasure = NotedErasure { tenant: tenant_of(1), up_to: vec![(source, Offset(end))] };

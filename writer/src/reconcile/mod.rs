@@ -75,6 +75,9 @@ pub enum ReconcileError {
     /// The schema registry, which a record needs.
     #[error("a record's schema is not known")]
     Schema(#[from] SchemaRegistryError),
+    /// The queue has no partitions: nothing can be said of the store.
+    #[error("there is no topic of samples")]
+    NoTopic,
     /// The queue has no such partition.
     #[error("there is no partition {0}; its topic may have been made again")]
     UnknownSource(Source),
@@ -86,6 +89,9 @@ pub enum ReconcileError {
 /// [`ReconcileError`]; what was mended until then stays so.
 pub async fn reconcile(parts: &ReconcileParts, request: &ReconcileRequest) -> Result<ReconcileReport, ReconcileError> {
     let mut partitions = parts.history.partitions().await?;
+    if partitions.is_empty() {
+        return Err(ReconcileError::NoTopic);
+    }
     let known: BTreeSet<Source> = partitions.iter().map(|partition| partition.source).collect();
     let mut report = ReconcileReport::default();
     match request.source {

@@ -11,6 +11,7 @@ pub(crate) mod metrics;
 pub(crate) mod migrate;
 pub(crate) mod openapi;
 pub(crate) mod query;
+pub(crate) mod reconcile;
 pub(crate) mod reference;
 pub(crate) mod serve;
 pub(crate) mod token;

@@ -322,7 +322,7 @@ impl World {
             match luck {
                 Luck::Refused => return lost(),
                 // The first slice is stored, the others are under way.
-                Luck::Late if at > 0 || batch.first.0 % 2 == 0 => self.store.late.push(insert),
+                Luck::Late if at > 0 || batch.first.0.is_multiple_of(2) => self.store.late.push(insert),
                 Luck::Killed => {
                     self.store.take(&insert, true);
                     return lost();
