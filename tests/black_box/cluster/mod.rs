@@ -2,6 +2,7 @@
 //!
 //! | module | what holds |
 //! |---|---|
+//! | `verdict` | the judge of the others finds what is doubled, lost or foreign |
 //! | `end_to_end` | real data through two gateways and a direct producer comes out whole; a repeat is stored once |
 //! | `writer_kills` | `kill -9` of writers at any moment |
 //! | `scaling` | writers come and go under load; a storm of rebalances |
@@ -20,4 +21,5 @@ mod queue_outage;
 mod scaling;
 mod stopped_partitions;
 mod store_outage;
+mod verdict;
 mod writer_kills;
