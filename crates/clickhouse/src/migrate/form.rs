@@ -5,7 +5,7 @@ use crate::config::ClickHouseConfig;
 /// Writes of one machine are made durable before they are acknowledged, and merges before what they replace is deleted; so
 /// that can happen sooner than after the 8 minutes in which an operating system has surely written everything.
 const DURABLE: &str = ",\n    fsync_after_insert = 1,\n    fsync_part_directory = 1,\n    \
-                       min_rows_to_fsync_after_merge = 1,\n    old_parts_lifetime = 60";
+                       min_rows_to_fsync_after_merge = 1,\n    old_parts_lifetime = 60, cleanup_delay_period = 10, max_cleanup_delay_period = 60";
 
 /// What the tables are made for.
 #[derive(Debug, Clone, PartialEq, Eq)]

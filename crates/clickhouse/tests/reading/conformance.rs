@@ -54,7 +54,11 @@ impl StoreFactory for Databases {
         // The server's clock is not the suite's: to it all that has a retention has expired.
         server.query(&format!("SYSTEM STOP TTL MERGES {}.samples", self.config.database));
         // An erasure waits until the parts that it replaced are gone from disk.
-        server.query(&format!("ALTER TABLE {}.samples MODIFY SETTING old_parts_lifetime = 1", self.config.database));
+        server.query(&format!(
+            "ALTER TABLE {}.samples MODIFY SETTING old_parts_lifetime = 1, cleanup_delay_period = 1, \
+         max_cleanup_delay_period = 1, cleanup_delay_period_random_add = 0",
+            self.config.database
+        ));
         self.store()
     }
 

@@ -8,7 +8,10 @@ use super::fixture::{NOW, Store, samples, source, tenant};
 
 /// Replaced parts are deleted a minute later; tests cannot wait so long.
 fn hurry(store: &Store<'_>) {
-    store.query("ALTER TABLE {samples} MODIFY SETTING old_parts_lifetime = 1");
+    store.query(
+        "ALTER TABLE {samples} MODIFY SETTING old_parts_lifetime = 1, cleanup_delay_period = 1, \
+         max_cleanup_delay_period = 1, cleanup_delay_period_random_add = 0",
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
