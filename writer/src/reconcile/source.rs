@@ -19,8 +19,8 @@ use crate::judge::{NeedsSchema, Verdict, judge};
 const CLOCKS_APART_MS: i64 = 3_600_000;
 /// Batches that are asked of the store at once.
 const BATCHES_AT_ONCE: usize = 10_000;
-/// Segments that are compared together at most.
-const MAX_NEIGHBOURS: usize = 16;
+/// Segments are compared together until they have so many samples and rows.
+const MAX_PENDING: u64 = 2_000_000;
 
 const LEFT_TO_DO: &str = "doubled and foreign rows are never removed here: look at them by their source and batch and delete \
                           those that are too many; to begin anew, delete all rows of the batch, then mend";
@@ -143,8 +143,9 @@ impl Run<'_> {
         if is_right && !self.pending.last().is_some_and(Segment::may_hold_more) {
             return self.settle_pending().await;
         }
-        let is_last = is_right || segment.is_full() || self.pending.len() >= MAX_NEIGHBOURS;
         self.pending.push(segment);
+        let size: u64 = self.pending.iter().map(|segment| segment.expected.rows + segment.found.rows).sum();
+        let is_last = is_right || size >= MAX_PENDING;
         if is_last { self.settle_pending().await } else { Ok(()) }
     }
 

@@ -18,6 +18,9 @@ use crate::migrate::form::local_samples;
 /// Time for one question. All rows of a source may have to be looked at.
 const LIMIT: Duration = Duration::from_secs(600);
 
+/// Single rows are asked for in so many answers, each with its share of the fingerprints: an answer is bounded in bytes.
+const SHARES: u64 = 16;
+
 /// [`luminate_storage::row_fingerprint`] in SQL.
 const FINGERPRINT: &str = "xxh3(concat(\
     toString(length(tenant)), ':', tenant, toString(length(metric)), ':', metric, \
@@ -147,12 +150,20 @@ impl ProvenanceSource for ClickHouseSink {
         // Rounded down by hand: conversions to days end in 1970 or in 2149.
         let day = "toInt64(floor(toUnixTimestamp64Milli(ts) / 86400000))";
         let columns = format!("batch, {day} AS day, {FINGERPRINT} AS fingerprint, count()");
-        let statement = self.within(scope, &columns, "GROUP BY batch, day, fingerprint");
-        let answers = self.ask_shards::<(u64, i64, u64, u64)>(&statement).await?;
-        let rows = answers.into_iter().flat_map(|(_, rows)| rows);
-        Ok(rows
-            .map(|(batch, day, fingerprint, count)| StoredRow { batch: Offset(batch), day, fingerprint, count })
-            .collect())
+        let group = "GROUP BY batch, day, fingerprint HAVING fingerprint % {shares:UInt64} = {share:UInt64}";
+        let mut rows = Vec::new();
+        for share in 0..SHARES {
+            let statement = self.within(scope, &columns, group).number("shares", SHARES).number("share", share);
+            for (_, answer) in self.ask_shards::<(u64, i64, u64, u64)>(&statement).await? {
+                rows.extend(answer.into_iter().map(|(batch, day, fingerprint, count)| StoredRow {
+                    batch: Offset(batch),
+                    day,
+                    fingerprint,
+                    count,
+                }));
+            }
+        }
+        Ok(rows)
     }
 }
 
