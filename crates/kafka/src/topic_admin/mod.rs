@@ -175,13 +175,27 @@ impl TopicAdmin {
 
     async fn mend(&self, wanted: &DesiredTopic, differences: &[Difference]) -> Result<(), KafkaError> {
         if differences.contains(&Difference::Missing) {
-            return self.make(wanted).await;
+            self.make(wanted).await?;
+            return self.wait_until_known(&wanted.name).await;
         }
         if differences.iter().any(|what| matches!(what, Difference::Partitions { .. })) {
             self.add_partitions(wanted).await?;
         }
         if differences.iter().any(|what| matches!(what, Difference::Setting { .. })) {
             self.set(wanted).await?;
+        }
+        Ok(())
+    }
+
+    /// Brokers learn of a topic that was made one after the other: whoever comes next shall find it.
+    async fn wait_until_known(&self, name: &str) -> Result<(), KafkaError> {
+        let began = tokio::time::Instant::now();
+        while self.shape(name).await?.is_none() {
+            if began.elapsed() > TIMEOUT {
+                let reason = "the brokers do not know it yet".to_owned();
+                return Err(KafkaError::Brokers { doing: format!("made {name}"), reason });
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Ok(())
     }
