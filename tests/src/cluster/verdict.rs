@@ -16,7 +16,8 @@ pub struct Verdict {
 
 impl Cluster {
     /// Waits, by each tenant's receipt, until what it wrote is stored. Then every acknowledged sample must be there once,
-    /// every unknown one once or not at all and its request not in part, nothing else; and the query-api must count the same.
+    /// every unknown one once or not at all and its request not in part, nothing else; the query-api must count the same; and
+    /// `luminate reconcile`, which reads the topics again, must find nothing wrong.
     pub fn assert_exactly_once(&self, query: &ServiceProcess, written: &[Written]) -> Verdict {
         let mut verdict = Verdict { acknowledged: 0, unknown: 0, stored: 0 };
         for tenant in written {
@@ -47,6 +48,7 @@ impl Cluster {
             verdict.stored += all;
         }
         assert!(verdict.acknowledged > 0, "nothing was acknowledged: this run proves nothing");
+        self.operate(&["reconcile"]);
         verdict
     }
 
