@@ -96,8 +96,12 @@ impl OpenBatch {
                 self.idempotency.extend(idempotency);
                 self.records.push(BatchRecord { tenant, offset: record.offset, samples });
             }
-            Verdict::Repeat { samples } => self.repeated += samples,
-            Verdict::Reject { reject, tenant } => {
+            Verdict::Repeat { samples, idempotency } => {
+                self.repeated += samples;
+                self.idempotency.push(idempotency);
+            }
+            Verdict::Reject { reject, tenant, idempotency } => {
+                self.idempotency.extend(idempotency);
                 self.keep(dead_letter(self.source, record, reject, tenant, self.limits.dead_letter_bytes));
             }
         }
@@ -167,8 +171,14 @@ mod tests {
         Verdict::Store { tenant: tenant("a"), samples: columns(&values), rejected: Vec::new(), idempotency: None }
     }
 
+    fn repeat(samples: usize) -> Verdict {
+        let (tenant, offset) = (tenant("a"), Offset(0));
+        let idempotency = IdempotencyEntry { tenant, key: 1, part: 0, body: 1, append_time: 0, offset };
+        Verdict::Repeat { samples: samples as u64, idempotency }
+    }
+
     fn reject() -> Verdict {
-        Verdict::Reject { reject: Reject::new(RejectCode::RecordMalformed, "bad"), tenant: None }
+        Verdict::Reject { reject: Reject::new(RejectCode::RecordMalformed, "bad"), tenant: None, idempotency: None }
     }
 
     #[test]
@@ -176,7 +186,7 @@ mod tests {
         let mut batch = OpenBatch::new(SOURCE, LIMITS, None);
         assert!(batch.close().is_none());
         batch.add(&consumed(7, "a/0", "bytes"), reject());
-        batch.add(&consumed(8, "a/0", ""), Verdict::Repeat { samples: 5 });
+        batch.add(&consumed(8, "a/0", ""), repeat(5));
         assert!(!batch.is_empty());
         let closed = batch.close().unwrap();
         assert_eq!((closed.batch.first, closed.batch.next), (Offset(7), Offset(9)));
@@ -219,7 +229,7 @@ mod tests {
             for (offset, (kind, samples)) in kinds.iter().enumerate() {
                 let verdict = match kind {
                     0 => store(*samples),
-                    1 => Verdict::Repeat { samples: *samples as u64 },
+                    1 => repeat(*samples),
                     _ => reject(),
                 };
                 batch.add(&consumed(offset as u64, "a/0", "bytes"), verdict);

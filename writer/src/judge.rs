@@ -28,6 +28,8 @@ pub enum Verdict {
     Repeat {
         /// How many samples it holds.
         samples: u64,
+        /// What further repeats are recognised by.
+        idempotency: IdempotencyEntry,
     },
     /// It cannot be used.
     Reject {
@@ -35,6 +37,8 @@ pub enum Verdict {
         reject: Reject,
         /// The owner, where known.
         tenant: Option<TenantId>,
+        /// What its repeats are recognised by, where it has a key and could be decoded.
+        idempotency: Option<IdempotencyEntry>,
     },
 }
 
@@ -54,7 +58,9 @@ pub fn judge(
 ) -> Result<Verdict, NeedsSchema> {
     match decoder.decode(record) {
         Ok(decoded) => Ok(judge_decoded(window, decoded, record)),
-        Err(NotDecoded::Reject(Undecodable { reject, tenant })) => Ok(Verdict::Reject { reject, tenant }),
+        Err(NotDecoded::Reject(Undecodable { reject, tenant })) => {
+            Ok(Verdict::Reject { reject, tenant, idempotency: None })
+        }
         Err(NotDecoded::NeedsSchema(id)) => Err(NeedsSchema(id)),
     }
 }
@@ -72,11 +78,11 @@ fn judge_decoded(window: &mut IdempotencyWindow, decoded: DecodedRecord, record:
     };
     match window.recognise(&entry) {
         Recognition::First => Verdict::Store { tenant, samples, rejected, idempotency: Some(entry) },
-        Recognition::Repeat => Verdict::Repeat { samples: samples.len() as u64 },
+        Recognition::Repeat => Verdict::Repeat { samples: samples.len() as u64, idempotency: entry },
         Recognition::Conflict => {
             let detail = "the idempotency key was used within ten minutes with another body";
             let reject = Reject::new(RejectCode::IdempotencyConflict, detail);
-            Verdict::Reject { reject, tenant: Some(tenant) }
+            Verdict::Reject { reject, tenant: Some(tenant), idempotency: Some(entry) }
         }
     }
 }
@@ -108,8 +114,10 @@ mod tests {
         let mut window = IdempotencyWindow::new(10, Vec::new());
         let first = judge(&mut window, &keyed(0, 1));
         assert!(matches!(first, Verdict::Store { idempotency: Some(entry), .. } if entry.key == 9 && entry.body == 1));
-        assert!(matches!(judge(&mut window, &keyed(1, 1)), Verdict::Repeat { samples: 3 }));
-        let Verdict::Reject { reject, tenant } = judge(&mut window, &keyed(2, 2)) else { unreachable!("a conflict") };
+        assert!(matches!(judge(&mut window, &keyed(1, 1)), Verdict::Repeat { samples: 3, .. }));
+        let Verdict::Reject { reject, tenant, .. } = judge(&mut window, &keyed(2, 2)) else {
+            unreachable!("a conflict")
+        };
         assert_eq!((reject.code, tenant.is_some()), (RejectCode::IdempotencyConflict, true));
     }
 

@@ -249,7 +249,20 @@ async fn a_repeat_is_stored_once_also_across_a_restart() {
     running.drained().await;
     assert_eq!(running.lifecycle.metrics().samples_repeated.get(), 2);
     assert_eq!(codes(&running.queue).await, ["idempotency_conflict"]);
-    running.queue.set_time(1_700_000_000_000 + crate::idempotency::WINDOW_MS + 1);
+
+    // A repeat prolongs the ten minutes, also where the writer that saw it is another one.
+    let window = crate::idempotency::WINDOW_MS;
+    running.queue.set_time(1_700_000_000_000 + window);
+    publish(&running.queue, vec![keyed(&[1, 2], 7, 7)]).await;
+    running.drained().await;
+    let (queue, sink) = running.stop().await;
+    let running = Running::start(queue.reopen(), sink, WriterConfig::default());
+    running.queue.set_time(1_700_000_000_000 + 2 * window);
+    publish(&running.queue, vec![keyed(&[1, 2], 7, 7)]).await;
+    running.drained().await;
+    assert_eq!(running.sink.timestamps("acme"), [1, 2, 3]);
+
+    running.queue.set_time(1_700_000_000_000 + 3 * window + 1);
     publish(&running.queue, vec![keyed(&[1, 2], 7, 7)]).await;
     running.drained().await;
     assert_eq!(running.sink.timestamps("acme"), [1, 1, 2, 2, 3], "after ten minutes it is another request");
