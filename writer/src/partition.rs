@@ -334,6 +334,7 @@ impl Pipeline {
     async fn perform(&self, source: Source, operation: Operation) -> Result<Outcome, WriterError> {
         match operation {
             Operation::ResumeStore => Ok(Outcome::Resumed(self.sink.resume(&source).await?)),
+            Operation::FindLastBatch => Ok(Outcome::LastBatch(self.intents()?.last_batch(&source).await?)),
             Operation::FindTarget => Ok(Outcome::Target(self.intents()?.target(&source).await?)),
             Operation::KeepDeadLetters(letters) => {
                 self.dead_letters.put(letters.as_ref().clone()).await?;

@@ -4,7 +4,7 @@
 //! carries its source and the first offset of its batch, so that whoever finds the intent later can count what is there.
 
 use async_trait::async_trait;
-use luminate_model::Source;
+use luminate_model::{Offset, Source};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
@@ -32,6 +32,13 @@ pub trait IntentSink: Send + Sync {
     /// # Errors
     /// [`StorageError`]
     async fn target(&self, source: &Source) -> Result<StoreTarget, StorageError>;
+
+    /// The first offset of the last batch of `source` that any rows are stored of; `None` where there are none. For a writer that
+    /// finds nothing committed.
+    ///
+    /// # Errors
+    /// [`StorageError`]
+    async fn last_batch(&self, source: &Source) -> Result<Option<Offset>, StorageError>;
 
     /// Stores a batch that was never tried before, slice by slice.
     ///

@@ -87,3 +87,25 @@ fn records_that_retention_removed_before_they_were_stored_stop_the_partition() {
     wait_stopped(&writer);
     assert_eq!(cluster.stored_numbers("acme", "removed").len(), 10, "the partition went on over the gap");
 }
+
+#[test]
+fn a_group_that_lost_its_offsets_stores_nothing_twice() {
+    let cluster = one_partition();
+    let (gateway, query) = (cluster.start_gateway(), cluster.start_query());
+    let mut writer = cluster.start_writer();
+    let mut maker = SampleMaker::new(4);
+    // Batches whose bounds nobody would choose again.
+    for round in 1..=3 {
+        let receipt = client(&gateway, "acme").write_all(&maker.body("forgotten", 10).0);
+        assert_eq!(client(&query, "acme").count(Some(&receipt), "forgotten"), 10 * round);
+    }
+    assert!(writer.stop().success(), "{}", writer.log());
+    // As Kafka does by itself once a group was idle for a week.
+    let group = ["--delete", "--group", cluster.name()];
+    cluster.kafka.tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", &group);
+    client(&gateway, "acme").write_all(&maker.body("forgotten", 10).0);
+    writer.start_again();
+    wait::until("the partition stops", || (writer.metric("luminate_partitions_stopped", "") >= 1.0).then_some(()));
+    let stored = cluster.stored_numbers("acme", "forgotten");
+    assert!(stored.len() == 30 && stored.values().all(|times| *times == 1), "nothing more is stored: {stored:?}");
+}

@@ -37,6 +37,8 @@ pub enum Event {
 pub enum Outcome {
     /// Of [`Operation::ResumeStore`].
     Resumed(Resume),
+    /// Of [`Operation::FindLastBatch`].
+    LastBatch(Option<Offset>),
     /// Of [`Operation::Seek`].
     Sought,
     /// Of [`Operation::FindTarget`].
@@ -61,6 +63,8 @@ pub enum Outcome {
 pub enum Operation {
     /// Ask the store where to continue.
     ResumeStore,
+    /// Ask the store whether it has anything of the source, because nothing is committed.
+    FindLastBatch,
     /// Read from here on.
     Seek(Offset),
     /// Ask the store where a new batch goes.
@@ -142,6 +146,13 @@ pub enum Halt {
     /// What was committed cannot be read.
     #[error(transparent)]
     Metadata(#[from] super::metadata::UnreadableMetadata),
+    /// Nothing is committed, but something is stored: what was committed is lost, and reading from the beginning would store
+    /// it again.
+    #[error("the group has no committed offset, but the store has batches up to the one that begins at {last}")]
+    CommitsLost {
+        /// The first offset of the last batch that is stored.
+        last: Offset,
+    },
     /// The topic was made again after the intent was noted: its offsets mean other records.
     #[error("the open intent is of another incarnation of the topic ({noted}); this one is {found}")]
     OtherIncarnation {
@@ -167,6 +178,7 @@ impl Halt {
         match self {
             Self::Failed(error) => error.code(),
             Self::Metadata(_) => "commit_metadata_unreadable",
+            Self::CommitsLost { .. } => "commits_lost",
             Self::OtherIncarnation { .. } => "intent_other_incarnation",
             Self::IntentIncomplete { .. } => "intent_incomplete",
         }

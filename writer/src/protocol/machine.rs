@@ -66,6 +66,8 @@ enum Phase {
     New,
     /// The store must say where to continue.
     Resume,
+    /// The store must say that it has nothing, because nothing is committed.
+    Find,
     /// The queue must go to where reading begins, and what is read there is for this.
     Seek(Offset, Reading),
     /// Records are read.
@@ -207,11 +209,25 @@ impl PartitionProtocol {
             self.phase = Phase::Resume;
             return Ok(());
         }
+        if committed.next.is_none() {
+            self.phase = Phase::Find;
+            return Ok(());
+        }
         let start = Start::of(self.source, committed).map_err(End::Halted)?;
         self.window.set_max_entries(start.window.unwrap_or(self.rules.max_keyed_records));
-        self.position = start.next;
-        actions.push(Action::Begun(start.next.unwrap_or_default()));
-        self.start_reading(start.seek, start.reading);
+        self.position = Some(start.next);
+        actions.push(Action::Begun(start.next));
+        self.start_reading(Some(start.seek), start.reading);
+        Ok(())
+    }
+
+    /// What is stored was committed before it was stored: where there is no commit there must be nothing.
+    fn found(&mut self, last: Option<Offset>, actions: &mut Vec<Action>) -> Result<(), End> {
+        if let Some(last) = last {
+            return Err(End::Halted(Halt::CommitsLost { last }));
+        }
+        actions.push(Action::Begun(Offset::default()));
+        self.start_reading(None, Reading::New);
         Ok(())
     }
 
@@ -299,6 +315,7 @@ impl PartitionProtocol {
         match outcome {
             Outcome::Failed(error) => return self.failed(kind, error, actions),
             Outcome::Resumed(resume) => self.resumed(resume, actions),
+            Outcome::LastBatch(last) => return self.found(last, actions),
             Outcome::Sought => {
                 if let Phase::Seek(_, reading) = &self.phase {
                     self.phase = Phase::Read(reading.clone());
@@ -371,6 +388,10 @@ impl PartitionProtocol {
             Phase::New | Phase::Over => Ok(()),
             Phase::Resume => {
                 self.ask(Kind::Begin, Operation::ResumeStore, actions);
+                Ok(())
+            }
+            Phase::Find => {
+                self.ask(Kind::Begin, Operation::FindLastBatch, actions);
                 Ok(())
             }
             Phase::Seek(next, _) => {

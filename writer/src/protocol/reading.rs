@@ -25,10 +25,10 @@ pub(super) enum Reading {
 /// Where to begin.
 #[derive(Debug)]
 pub(super) struct Start {
-    /// Where to read from; `None` for wherever the queue begins.
-    pub(super) seek: Option<Offset>,
-    /// The first record that is not settled, where known.
-    pub(super) next: Option<Offset>,
+    /// Where to read from.
+    pub(super) seek: Offset,
+    /// The first record that is not settled.
+    pub(super) next: Offset,
     /// What the first records are for.
     pub(super) reading: Reading,
     /// How many keyed records to remember, where an intent says so.
@@ -39,9 +39,7 @@ impl Start {
     /// Where to begin by what was committed.
     pub(super) fn of(source: Source, committed: &Committed) -> Result<Self, Halt> {
         let metadata = CommitMetadata::decode(&committed.metadata)?;
-        let Some(next) = committed.next else {
-            return Ok(Self { seek: None, next: None, reading: Reading::New, window: None });
-        };
+        let next = committed.next.unwrap_or_default();
         let (keyed, intent) = match metadata {
             CommitMetadata::Settled { keyed } => (keyed, None),
             CommitMetadata::Intent(intent) => (intent.keyed, Some(intent)),
@@ -57,7 +55,7 @@ impl Start {
             Some(_) => Reading::Again { until: next, intent },
             None => Reading::from_intent(intent),
         };
-        Ok(Self { seek: keyed.or(Some(next)), next: Some(next), reading, window })
+        Ok(Self { seek: keyed.unwrap_or(next), next, reading, window })
     }
 }
 

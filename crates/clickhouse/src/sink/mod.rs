@@ -251,6 +251,10 @@ impl IntentSink for ClickHouseSink {
         Ok(StoreTarget { shard: shard.name.clone(), table, format: FORMAT })
     }
 
+    async fn last_batch(&self, source: &Source) -> Result<Option<Offset>, StorageError> {
+        self.last_batch_of(source).await
+    }
+
     async fn insert(&self, batch: &Batch, target: &StoreTarget, permit: Permit) -> Result<Stored, StorageError> {
         permit.remaining()?;
         let layout = self.layout().await?;

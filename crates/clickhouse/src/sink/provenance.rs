@@ -77,6 +77,15 @@ impl ClickHouseSink {
         Err(last)
     }
 
+    /// The last batch of a source that any shard has rows of.
+    pub(super) async fn last_batch_of(&self, source: &Source) -> Result<Option<Offset>, StorageError> {
+        let sql = format!("SELECT count(), max(batch) FROM {} WHERE source = {{source:String}}", self.table());
+        let statement = Statement::new(sql).text("source", &source.to_string());
+        let shards = self.ask_shards::<(u64, u64)>(&statement).await?;
+        let batches = shards.into_iter().flat_map(|(_, rows)| rows).filter(|(rows, _)| *rows > 0);
+        Ok(batches.map(|(_, batch)| Offset(batch)).max())
+    }
+
     fn table(&self) -> String {
         format!("{}.{}", self.config.database, local_samples(&self.config))
     }

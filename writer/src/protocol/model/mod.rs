@@ -37,6 +37,16 @@ proptest! {
     }
 }
 
+/// Reading from the beginning would store everything again.
+#[test]
+#[should_panic(expected = "the group has no committed offset")]
+fn a_writer_that_finds_samples_and_no_commit_halts() {
+    let mut world = lives(Flaws::default(), &dice_of(1));
+    world.assert_everything_is_stored_once();
+    world.lose_commits();
+    world.heal();
+}
+
 /// What the model is worth: each way in which a store or a writer could be wrong is seen by it.
 #[test]
 fn a_store_or_a_writer_that_is_wrong_is_found_out() {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use luminate_model::Offset;
 use luminate_storage::{Batch, StoreTarget};
 
 use super::log::slice_of;
@@ -92,6 +93,11 @@ impl Store {
             }
         }
         true
+    }
+
+    /// The first offset of the last batch that has rows.
+    pub(super) fn last_batch(&self) -> Option<Offset> {
+        self.slices.keys().map(|(_, batch, _)| Offset(*batch)).max()
     }
 
     /// Every row that is stored, in any table.

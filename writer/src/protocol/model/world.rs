@@ -175,6 +175,11 @@ impl World {
         self.tell(self.writers.len() - 1, |_| Event::Begin(committed));
     }
 
+    /// What the group had committed is gone, as after its time to keep it.
+    pub(super) fn lose_commits(&mut self) {
+        self.committed = Committed::default();
+    }
+
     fn crash(&mut self, which: usize) {
         if which < self.writers.len() {
             let writer = self.writers.remove(which);
@@ -230,7 +235,8 @@ impl World {
         for action in writer.protocol.handle(event) {
             match action {
                 Action::Do(ticket, operation) => writer.asked.push_back((ticket, operation)),
-                Action::End(End::Halted(halt)) => panic!("halted: {halt}"),
+                // One that the partition was taken from may see what its successor has stored; nothing is stopped by it.
+                Action::End(End::Halted(halt)) if writer.generation == self.generation => panic!("halted: {halt}"),
                 Action::End(_) => writer.is_over = true,
                 Action::LearnSchema(..) => panic!("no schema is missing"),
                 Action::Begun(_) | Action::Stored(_) | Action::Failed(_) => {}
@@ -254,6 +260,7 @@ impl World {
                 self.writers[which].reads_at = next;
                 Ok(Outcome::Sought)
             }
+            Operation::FindLastBatch => Ok(Outcome::LastBatch(self.store.last_batch())),
             Operation::FindTarget => Ok(Outcome::Target(self.target())),
             Operation::Commit { next, metadata, .. } => self.commit(which, next, metadata, luck),
             Operation::KeepDeadLetters(letters) => self.keep(&letters, luck),
