@@ -22,6 +22,7 @@ mod memory;
 mod metrics;
 mod needle;
 mod openapi;
+mod power_loss;
 mod retention;
 mod shutdown;
 mod sync;

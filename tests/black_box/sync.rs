@@ -22,7 +22,7 @@ const SYNCS: &str = "trace=fsync,fdatasync";
 const SYNCS_AND_SOCKETS: &str = "trace=fsync,fdatasync,read,recvfrom,write,writev,sendto,sendmsg";
 
 /// A server under strace, which stops it at the named calls only, so that the rest runs at full speed.
-fn traced_server(trace: &Path, calls: &str) -> Server {
+pub(crate) fn traced_server(trace: &Path, calls: &str) -> Server {
     let wrapper = ["strace", "-f", "--seccomp-bpf", "-y", "-s", "40", "-e", calls, "-e", "signal=none", "-o"];
     let mut wrapper: Vec<String> = wrapper.iter().map(ToString::to_string).collect();
     wrapper.push(trace.display().to_string());
@@ -87,7 +87,7 @@ fn finish(mut server: Server, trace: &Path) -> String {
     String::from_utf8_lossy(&std::fs::read(trace).unwrap()).into_owned()
 }
 
-fn child_of(parent: u32) -> Option<u32> {
+pub(crate) fn child_of(parent: u32) -> Option<u32> {
     let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
     children.split_whitespace().next()?.parse().ok()
 }
