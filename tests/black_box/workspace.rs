@@ -22,7 +22,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("luminate-kafka", &["luminate-model", "luminate-runtime", "luminate-queue", "luminate-storage"]),
     (
         "luminate-ingest-gateway",
-        &["luminate-model", "luminate-auth", "luminate-runtime", "luminate-queue", "luminate-schemas"],
+        &[
+            "luminate-model",
+            "luminate-auth",
+            "luminate-runtime",
+            "luminate-queue",
+            "luminate-schemas",
+            "luminate-kafka",
+        ],
     ),
     (
         "luminate-writer",
@@ -33,11 +40,21 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "luminate-queue",
             "luminate-storage",
             "luminate-schemas",
+            "luminate-clickhouse",
+            "luminate-kafka",
         ],
     ),
     (
         "luminate-query-api",
-        &["luminate-model", "luminate-auth", "luminate-runtime", "luminate-storage", "luminate-query"],
+        &[
+            "luminate-model",
+            "luminate-auth",
+            "luminate-runtime",
+            "luminate-storage",
+            "luminate-query",
+            "luminate-clickhouse",
+            "luminate-kafka",
+        ],
     ),
     (
         "luminate",
@@ -50,6 +67,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "luminate-query",
             "luminate-schemas",
             "luminate-rocksdb",
+            "luminate-clickhouse",
+            "luminate-kafka",
             "luminate-ingest-gateway",
             "luminate-writer",
             "luminate-query-api",
@@ -80,6 +99,42 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         kept.map(|dependency| dependency["name"].as_str().expect("name").to_owned()).collect()
     };
     packages.iter().map(|package| (package["name"].as_str().expect("name").to_owned(), of(package))).collect()
+}
+
+/// The Rust files under a folder.
+fn sources(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder of sources").map(|entry| entry.expect("an entry").path());
+    let mut found = Vec::new();
+    for path in entries {
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// A service is composed with its vendors in one place, and knows them by traits everywhere else.
+#[test]
+fn services_name_vendors_in_their_wiring_alone() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let vendors: Vec<String> = VENDORS.iter().map(|(_, package)| package.replace('-', "_")).collect();
+    let mut wirings = 0;
+    let mut faults = Vec::new();
+    for service in ["ingest-gateway", "writer", "query-api"] {
+        for file in sources(&root.join(service).join("src")) {
+            let text = std::fs::read_to_string(&file).expect("a source file");
+            let names_one = vendors.iter().any(|vendor| text.contains(vendor.as_str()));
+            if file.ends_with("wiring.rs") {
+                wirings += usize::from(names_one);
+            } else if names_one {
+                faults.push(file.display().to_string());
+            }
+        }
+    }
+    assert_eq!(wirings, 3, "each service has its wiring");
+    assert!(faults.is_empty(), "vendors are named in {}", faults.join(", "));
 }
 
 #[test]

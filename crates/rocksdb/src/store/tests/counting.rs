@@ -91,7 +91,6 @@ fn what_a_query_admits_to_have_read_is_what_rocksdb_has_read() {
             let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
             let counters = context.counters();
             let (pages, bytes) = (of(&counters.pages_read), of(&counters.bytes_read));
-            println!("{customer:?}: {pages} pages of {bytes} bytes; RocksDB: {counted:?}");
             assert_eq!(bytes, counted.value_bytes, "{customer:?}");
             // A page is a value: it is found by the index of its file, and stands in one block of it.
             assert!((pages..=2 * pages).contains(&counted.file_blocks), "{pages} pages, {counted:?}");
