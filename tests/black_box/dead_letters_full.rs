@@ -50,9 +50,13 @@ fn a_partition_waits_until_dead_letters_have_room_again() {
     wait::until("the log says so", || server.log().contains("dead_letters_full").then_some(()));
     wait::until("the metric tells", || (server.metric("luminate_dead_letter_bytes", "") > 500.0).then_some(()));
     assert_eq!(letters(&admin), 1);
-    let late = admin.post_json("/api/v1/query", &[("X-Luminate-Receipt", &behind)], &json!({
-        "queryType": "aggregate", "metricName": "m", "aggregation": "count", "timeRange": {"relative": "1h"}
-    }));
+    let late = admin.post_json(
+        "/api/v1/query",
+        &[("X-Luminate-Receipt", &behind)],
+        &json!({
+            "queryType": "aggregate", "metricName": "m", "aggregation": "count", "timeRange": {"relative": "1h"}
+        }),
+    );
     late.unwrap().assert_problem("what is behind it waits", 504, "receipt_timeout");
 
     // A restart changes nothing, and loses nothing.

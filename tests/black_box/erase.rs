@@ -215,7 +215,10 @@ fn an_erasure_that_was_answered_is_finished_after_a_crash() {
             assert_eq!(victim.count(Some(&receipts.0), "m"), 102);
         }
         for marker in MARKERS {
-            assert!(!files::holding(server.data(), marker).is_empty(), "{marker} is in no file: this run proves nothing");
+            assert!(
+                !files::holding(server.data(), marker).is_empty(),
+                "{marker} is in no file: this run proves nothing"
+            );
         }
         let begun = victim.post_json("/api/v1/admin/erase", &[], &json!({})).unwrap();
         server.kill();
