@@ -39,8 +39,17 @@ Client commands (`luminate write`, `query` and so on) read these:
 /// A file of all variables, commented out: `.env.example`.
 pub(crate) fn env_example() -> anyhow::Result<String> {
     let variables = reference::env_example::<ServeConfig>(VARIABLES).context("the defaults cannot be written")?;
+    let of_cluster = [luminate_kafka::VARIABLES, luminate_clickhouse::VARIABLES].concat();
+    let mut cluster = String::new();
+    for variable in of_cluster.iter().filter(|one| VARIABLES.iter().all(|known| known.name != one.name)) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(cluster, "\n# {}\n# {}=", variable.description, variable.name);
+    }
     Ok(format!(
-        "# Copy to .env, which `make run` and `make dev` read, and remove the # of what you set.\n\n{variables}"
+        "# Copy to .env, which `make run` and `make dev` read, and remove the # of what you set.\n\n{variables}\n\
+         # What follows is read by the processes of a cluster alone.\n{cluster}\n\
+         # docker-compose.yml wants these passwords; `make env` makes them.\n\
+         # CLICKHOUSE_WRITER_PASSWORD=\n# CLICKHOUSE_READER_PASSWORD=\n# GRAFANA_ADMIN_PASSWORD=\n"
     ))
 }
 
