@@ -11,7 +11,7 @@
 //! | `queue_outage` | Kafka is gone for a while, or answers nothing |
 //! | `gateway_kills` | `kill -9` of gateways: what was not answered is repeated with its key |
 //! | `direct_producers` | who may write where, and what becomes of records that cannot be used |
-//! | `stopped_partitions` | idle partitions go on; a topic made again and removed records stop a partition loudly |
+//! | `stopped_partitions` | idle partitions go on; removed records and lost commits stop a partition loudly |
 
 mod direct_producers;
 mod end_to_end;

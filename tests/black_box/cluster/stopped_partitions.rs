@@ -40,28 +40,6 @@ fn an_idle_partition_goes_on_after_restarts() {
 }
 
 #[test]
-fn a_topic_made_again_under_a_writer_stops_its_partitions() {
-    let cluster = one_partition();
-    let (gateway, query) = (cluster.start_gateway(), cluster.start_query());
-    let writer = cluster.start_writer();
-    let mut maker = SampleMaker::new(2);
-    let receipt = client(&gateway, "acme").write_all(&maker.body("again", 10).0);
-    assert_eq!(client(&query, "acme").count(Some(&receipt), "again"), 10);
-
-    let topic = cluster.samples_topic();
-    cluster.kafka.tool("org.apache.kafka.tools.TopicCommand", &["--delete", "--topic", &topic]);
-    wait::until("the topic is made again", || {
-        // Refused while the old one is being deleted.
-        let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| cluster.operate(&["topics", "apply"])));
-        made.ok()
-    });
-    wait_stopped(&writer);
-    let gateway = cluster.replace_gateway(gateway);
-    client(&gateway, "acme").write_all(&maker.body("again", 10).0);
-    assert_eq!(cluster.stored_numbers("acme", "again").len(), 10, "a record of the new topic was stored");
-}
-
-#[test]
 fn records_that_retention_removed_before_they_were_stored_stop_the_partition() {
     let cluster = one_partition();
     let (gateway, query) = (cluster.start_gateway(), cluster.start_query());
