@@ -23,7 +23,7 @@ export CXX := ccache g++
 endif
 endif
 
-.PHONY: help deps deps-test deps-bench deps-lint demo run dev binary build build-local test test-coverage chaos lint bench docs clean \
+.PHONY: help deps deps-test deps-bench deps-lint demo run dev binary build build-local test test-coverage chaos lint bench bench-single bench-cluster docs clean \
   clickhouse-local kafka-local clickhouse-setup env compose-up compose-down compose-logs docker-answers
 
 help: ## Print this list
@@ -107,8 +107,15 @@ lint: deps-lint ## Formatting, clippy, and licences, bans and sources of depende
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	$(CARGO) deny --locked check bans licenses sources
 
-bench: deps-bench binary ## Compare ingest, disk, memory and queries with VictoriaMetrics in one run
+bench: bench-single bench-cluster ## Measure the single node beside VictoriaMetrics, then the cluster beside ClickHouse's Kafka engine
+
+bench-single: deps-bench binary ## The single node alone: ingest, disk, memory and queries (BENCH_ARGS: luminate bench --help)
 	$(BINARY) bench $(BENCH_ARGS)
+
+bench-cluster: deps ## The cluster alone: gateway, Kafka, writer, ClickHouse, query-api (BENCH_CLUSTER_ARGS="--help")
+	@scripts/deps.sh engines
+	$(CARGO) build --release --workspace --all-targets
+	$(CARGO) bench --workspace --bench cluster -- $(BENCH_CLUSTER_ARGS)
 
 docs: binary ## Write the generated references (configuration, metrics, errors, OpenAPI) and the API documentation
 	@scripts/generate_docs.sh $(BINARY)

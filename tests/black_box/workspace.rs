@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("luminate-queue", &["luminate-model"]),
     ("luminate-storage", &["luminate-model"]),
     ("luminate-schemas", &["luminate-model"]),
+    ("luminate-bench", &[]),
     ("luminate-query", &["luminate-model", "luminate-storage"]),
     ("luminate-runtime", &["luminate-model", "luminate-auth"]),
     (
@@ -72,6 +73,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "luminate-ingest-gateway",
             "luminate-writer",
             "luminate-query-api",
+            "luminate-bench",
         ],
     ),
     ("luminate-tests", &[]),

@@ -169,6 +169,13 @@ impl Cluster {
         ServiceProcess::start("luminate-writer", &self.writer)
     }
 
+    /// Starts a writer with more set beside its configuration, and waits until it is ready.
+    pub fn start_writer_with(&self, more: &Value) -> ServiceProcess {
+        let mut config = self.writer.clone();
+        merge(&mut config, more);
+        ServiceProcess::start("luminate-writer", &config)
+    }
+
     /// Starts a query-api and waits until it is ready.
     pub fn start_query(&self) -> ServiceProcess {
         ServiceProcess::start("luminate-query", &self.query)

@@ -1,24 +1,15 @@
 //! One server's measurements: load it round by round, at full speed and at a fixed rate, start it again, ask it.
 
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
+use luminate_bench::usage::disk_bytes;
+use luminate_bench::{Connection, MeasuredProcess, Workload, send_all, send_paced};
 use serde::Serialize;
 
-use super::process::{MeasuredProcess, disk_bytes};
 use super::target::{BenchQuery, Target};
-use super::wire::Connection;
-use super::workload::{Request, Workload};
 use crate::output;
-
-/// Connections of the load.
-const CONNECTIONS: usize = 4;
-
-/// Connections of the load at a fixed rate: enough that one slow answer does not hold the next request back.
-const PACED_CONNECTIONS: usize = 16;
 
 /// What one server took.
 #[derive(Debug, Default, Serialize)]
@@ -84,10 +75,12 @@ pub(super) struct Plan {
 }
 
 /// Takes all measurements of one server; its log goes into `folder`.
-pub(super) fn measure<T: Target + Sync>(target: &T, plan: &Plan, folder: &Path) -> anyhow::Result<Measurements> {
+pub(super) fn measure<T: Target>(target: &T, plan: &Plan, folder: &Path) -> anyhow::Result<Measurements> {
     let say = |what: &str| output::message(&format!("  {}: {what}", T::NAME));
     let log = folder.join(format!("{}.log", T::NAME));
     let workload = &plan.workload;
+    let door = target.door();
+    let bodies = |round| workload.bodies::<T::Format>(round);
     let mut result = Measurements { name: T::NAME, ..Measurements::default() };
     let million = 1e6;
 
@@ -96,15 +89,15 @@ pub(super) fn measure<T: Target + Sync>(target: &T, plan: &Plan, folder: &Path) 
     server.wait_until(|| target.is_ready())?;
 
     say("new series");
-    let before = server.cpu_seconds()?;
-    let mut sending = send_round(target, workload, 0)?;
+    let before = server.usage().cpu_seconds()?;
+    let mut sending = send_all(&door, &bodies(0))?;
     let after_new = server.wait_until_quiet()?;
     result.new_series_cpu_s_per_million = (after_new - before) / (workload.series as f64 / million);
 
     let last = workload.rounds - 1;
     for round in 1..last {
         say(&format!("known series, round {round} of {last}"));
-        sending += send_round(target, workload, round)?;
+        sending += send_all(&door, &bodies(round))?;
     }
     let after_known = server.wait_until_quiet()?;
     let known_samples = (last.max(1) - 1) * workload.series;
@@ -115,12 +108,14 @@ pub(super) fn measure<T: Target + Sync>(target: &T, plan: &Plan, folder: &Path) 
     result.samples_per_second = at_full_speed as f64 / sending.as_secs_f64();
     if let Some(rate) = plan.paced_rate {
         say(&format!("{rate} samples a second"));
-        result.paced = Some(send_paced(target, workload, last, rate)?);
+        let latencies = send_paced(&door, &bodies(last), rate)?;
+        let [p50_ms, p95_ms, max_ms] = [0.5, 0.95, 1.0].map(|share| latencies.quantile_ms(share));
+        result.paced = Some(Paced { rate, p50_ms, p95_ms, max_ms });
     } else {
-        send_round(target, workload, last)?;
+        send_all(&door, &bodies(last))?;
     }
     server.wait_until_quiet()?;
-    result.peak_memory_bytes = server.peak_memory_bytes()?;
+    result.peak_memory_bytes = server.usage().peak_memory_bytes()?;
     say("restart");
     server.stop()?;
 
@@ -140,81 +135,6 @@ pub(super) fn measure<T: Target + Sync>(target: &T, plan: &Plan, folder: &Path) 
     }
     server.stop()?;
     Ok(result)
-}
-
-/// Sends one round as fast as the server takes it; returns how long that took, the making of the bodies aside.
-fn send_round<T: Target + Sync>(target: &T, workload: &Workload, round: u64) -> anyhow::Result<Duration> {
-    let requests = workload.bodies::<T::Format>(round);
-    let next = AtomicUsize::new(0);
-    let began = Instant::now();
-    std::thread::scope(|scope| {
-        let send = || -> anyhow::Result<()> {
-            let mut connection = Connection::open(target.address())?;
-            while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
-                write(target, &mut connection, request)?;
-            }
-            Ok(())
-        };
-        let threads: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(send)).collect();
-        threads.into_iter().try_for_each(|thread| join(thread.join()))
-    })?;
-    Ok(began.elapsed())
-}
-
-/// Sends one round at a fixed rate. Each latency counts from the moment at which the request was due, so that a server
-/// that falls behind cannot hide it.
-fn send_paced<T: Target + Sync>(target: &T, workload: &Workload, round: u64, rate: u64) -> anyhow::Result<Paced> {
-    let requests = workload.bodies::<T::Format>(round);
-    let mut due = Vec::with_capacity(requests.len());
-    let mut samples = 0;
-    for request in &requests {
-        due.push(Duration::from_secs_f64(samples as f64 / rate as f64));
-        samples += request.samples;
-    }
-    let next = AtomicUsize::new(0);
-    let latencies = Mutex::new(Vec::with_capacity(requests.len()));
-    let began = Instant::now();
-    std::thread::scope(|scope| {
-        let send = || -> anyhow::Result<()> {
-            let mut connection = Connection::open(target.address())?;
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some((request, due)) = requests.get(at).zip(due.get(at)) else { return Ok(()) };
-                std::thread::sleep(due.saturating_sub(began.elapsed()));
-                write(target, &mut connection, request)?;
-                let latency = began.elapsed().saturating_sub(*due);
-                if let Ok(mut latencies) = latencies.lock() {
-                    latencies.push(latency);
-                }
-            }
-        };
-        let threads: Vec<_> = (0..PACED_CONNECTIONS).map(|_| scope.spawn(send)).collect();
-        threads.into_iter().try_for_each(|thread| join(thread.join()))
-    })?;
-    let mut latencies = latencies.into_inner().unwrap_or_default();
-    latencies.sort_unstable();
-    let rank = |share: f64| {
-        let at = ((latencies.len() as f64 * share).ceil() as usize).clamp(1, latencies.len().max(1)) - 1;
-        latencies.get(at).map_or(0.0, |latency| latency.as_secs_f64() * 1e3)
-    };
-    Ok(Paced { rate, p50_ms: rank(0.5), p95_ms: rank(0.95), max_ms: rank(1.0) })
-}
-
-fn write<T: Target>(target: &T, connection: &mut Connection, request: &Request) -> anyhow::Result<()> {
-    let headers = target.write_headers(request.tenant);
-    // A full queue is a server's way to push back: the same request again, a moment later.
-    for _ in 0..600 {
-        let answer = connection.request("POST", T::WRITE_PATH, &headers, &request.body)?;
-        match answer.status {
-            status if status == T::WRITE_STATUS => return Ok(()),
-            503 | 429 => std::thread::sleep(Duration::from_millis(100)),
-            status => {
-                let body = String::from_utf8_lossy(&answer.body);
-                bail!("{} answered a write with {status}: {}", T::NAME, body.chars().take(500).collect::<String>())
-            }
-        }
-    }
-    bail!("{} refused a write for a minute", T::NAME)
 }
 
 fn measure_query<T: Target>(
@@ -238,14 +158,10 @@ fn measure_query<T: Target>(
     // The first run fills caches; as many more as fit some seconds are measured.
     let first = run()?;
     let runs = (4000.0 / first.max(1.0)).clamp(3.0, 100.0) as usize;
-    let before = server.cpu_seconds()?;
+    let before = server.usage().cpu_seconds()?;
     let mut times = (0..runs).map(|_| run()).collect::<anyhow::Result<Vec<f64>>>()?;
-    let cpu_s = (server.cpu_seconds()? - before) / runs as f64;
+    let cpu_s = (server.usage().cpu_seconds()? - before) / runs as f64;
     times.sort_unstable_by(f64::total_cmp);
     let median_ms = times.get(runs / 2).copied().context("no run")?;
     Ok(QueryCost { name: query.title(), cpu_s, median_ms })
-}
-
-fn join(result: std::thread::Result<anyhow::Result<()>>) -> anyhow::Result<()> {
-    result.unwrap_or_else(|_| bail!("a thread of the load panicked"))
 }

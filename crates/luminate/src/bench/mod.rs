@@ -1,21 +1,18 @@
 //! `luminate bench`: what ingest, disk, memory and queries cost, beside a peer in the same run.
 
 mod measure;
-mod process;
 mod report;
 mod target;
-mod wire;
-mod workload;
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use luminate_bench::Workload;
+use luminate_bench::process::free_address;
 
 use self::measure::{Plan, measure};
-use self::process::free_address;
 use self::target::{LuminateServer, VictoriaServer};
-use self::workload::Workload;
 use crate::failure::CommandFailure;
 use crate::output;
 
@@ -76,6 +73,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), CommandFailure> {
         samples_a_request: args.samples_per_request,
         tenants: 1,
         metrics: 1,
+        has_status: false,
         start: yesterday(),
     };
     let plan = Plan { workload, paced_rate: Some(args.rate), queries: true };

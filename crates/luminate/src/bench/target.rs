@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
-
-use super::wire::Connection;
-use super::workload::{BodyFormat, LuminateJson};
-use super::workload::{METRIC, VictoriaJson, Workload};
+use luminate_bench::workload::{BodyFormat, LuminateJson, METRIC, VictoriaJson};
+use luminate_bench::{Connection, Door, Workload};
 
 /// A query that every server is asked, and what it means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,10 +55,6 @@ pub(super) trait Target {
     type Format: BodyFormat;
     /// As the report names it.
     const NAME: &'static str;
-    /// Where samples are posted to.
-    const WRITE_PATH: &'static str;
-    /// The status of a write that was taken whole.
-    const WRITE_STATUS: u16;
 
     /// How it is started.
     fn command(&self) -> Command;
@@ -70,8 +64,8 @@ pub(super) trait Target {
     fn data(&self) -> &Path;
     /// The path that answers 200 once it is ready.
     fn ready_path(&self) -> &'static str;
-    /// Header lines of a write for a tenant.
-    fn write_headers(&self, tenant: u64) -> String;
+    /// Where it takes samples.
+    fn door(&self) -> Door;
     /// The call of a query over the whole of a workload.
     fn query(&self, query: BenchQuery, workload: &Workload) -> QueryCall;
     /// All samples that it holds of a workload, asked from it.
@@ -128,8 +122,6 @@ impl LuminateServer {
 impl Target for LuminateServer {
     type Format = LuminateJson;
     const NAME: &'static str = "Luminate";
-    const WRITE_PATH: &'static str = "/api/v1/write";
-    const WRITE_STATUS: u16 = 202;
 
     fn command(&self) -> Command {
         // A build may have replaced the file since this process started; then the old one stands behind this link.
@@ -151,8 +143,11 @@ impl Target for LuminateServer {
         "/readyz"
     }
 
-    fn write_headers(&self, tenant: u64) -> String {
-        format!("{}Content-Type: application/json\r\n", self.authorization(tenant))
+    fn door(&self) -> Door {
+        let tenants = 0..self.tokens.len() as u64;
+        let headers = tenants.map(|tenant| format!("{}Content-Type: application/json\r\n", self.authorization(tenant)));
+        let headers = headers.collect();
+        Door { name: Self::NAME, address: self.address, path: "/api/v1/write", status: 202, headers }
     }
 
     fn query(&self, query: BenchQuery, workload: &Workload) -> QueryCall {
@@ -232,8 +227,6 @@ impl VictoriaServer {
 impl Target for VictoriaServer {
     type Format = VictoriaJson;
     const NAME: &'static str = "VictoriaMetrics";
-    const WRITE_PATH: &'static str = "/api/v1/import";
-    const WRITE_STATUS: u16 = 204;
 
     fn command(&self) -> Command {
         let mut command = Command::new(Self::check_installed().unwrap_or(Self::PROGRAMS[0]));
@@ -257,8 +250,9 @@ impl Target for VictoriaServer {
         "/health"
     }
 
-    fn write_headers(&self, _tenant: u64) -> String {
-        "Content-Type: application/json\r\n".to_owned()
+    fn door(&self) -> Door {
+        let headers = vec!["Content-Type: application/json\r\n".to_owned()];
+        Door { name: Self::NAME, address: self.address, path: "/api/v1/import", status: 204, headers }
     }
 
     fn query(&self, query: BenchQuery, workload: &Workload) -> QueryCall {

@@ -8,22 +8,25 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 /// One kept-alive connection.
-pub(super) struct Connection {
+pub struct Connection {
     reader: BufReader<TcpStream>,
     host: SocketAddr,
 }
 
 /// What a server answered.
-pub(super) struct Answer {
+pub struct Answer {
     /// The status code.
-    pub(super) status: u16,
+    pub status: u16,
     /// The body.
-    pub(super) body: Vec<u8>,
+    pub body: Vec<u8>,
 }
 
 impl Connection {
     /// Connects.
-    pub(super) fn open(host: SocketAddr) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// Where nobody listens there.
+    pub fn open(host: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect_timeout(&host, Duration::from_secs(5)).context("cannot connect")?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(600)))?;
@@ -31,7 +34,10 @@ impl Connection {
     }
 
     /// Sends a request and waits for its answer. `headers` are whole lines, each ended by CR LF.
-    pub(super) fn request(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> anyhow::Result<Answer> {
+    ///
+    /// # Errors
+    /// Where the connection ends before the answer does.
+    pub fn request(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> anyhow::Result<Answer> {
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n{headers}\r\n",
             self.host,

@@ -1,43 +1,47 @@
-//! The samples that a benchmark writes: many series of five dimensions, visited round by round, as customers are. The same
+//! The samples that a benchmark writes: many series of some dimensions, visited round by round, as customers are. The same
 //! number always makes the same sample, so every server gets the same load.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Name of the metric where there is one only; where there are several, a number follows.
-pub(super) const METRIC: &str = "api_latency";
+pub const METRIC: &str = "api_latency";
 
 /// Milliseconds between two samples of one series.
 const INTERVAL_MS: i64 = 600_000;
 
 /// Which series exist, and how they are spread.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Workload {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workload {
     /// Series in all.
-    pub(super) series: u64,
+    pub series: u64,
     /// Samples of each series.
-    pub(super) rounds: u64,
+    pub rounds: u64,
     /// Samples of one write request.
-    pub(super) samples_a_request: u64,
+    pub samples_a_request: u64,
     /// Tenants that the series are spread over.
-    pub(super) tenants: u64,
+    pub tenants: u64,
     /// Metrics that each tenant's series are spread over.
-    pub(super) metrics: u64,
+    pub metrics: u64,
+    /// Whether samples carry a sixth dimension, `status`, beside customer, endpoint, method, region and version.
+    pub has_status: bool,
     /// Timestamp of the first sample, ms since 1970.
-    pub(super) start: i64,
+    pub start: i64,
 }
 
 /// One write request of one tenant.
-pub(super) struct Request {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
     /// The number of its tenant.
-    pub(super) tenant: u64,
+    pub tenant: u64,
     /// The body, ready to send.
-    pub(super) body: Vec<u8>,
+    pub body: Vec<u8>,
     /// Samples in the body.
-    pub(super) samples: u64,
+    pub samples: u64,
 }
 
 /// How a sample is written down for one kind of server.
-pub(super) trait BodyFormat {
+pub trait BodyFormat {
     /// What a body begins with.
     const BEFORE: &'static str;
     /// What stands between two samples.
@@ -49,7 +53,8 @@ pub(super) trait BodyFormat {
 }
 
 /// One sample of the load.
-pub(super) struct BenchSample {
+pub struct BenchSample {
+    tenant: u64,
     metric: u64,
     several_metrics: bool,
     customer: u64,
@@ -57,6 +62,7 @@ pub(super) struct BenchSample {
     region: u64,
     method: u64,
     version: u64,
+    status: Option<u64>,
     timestamp: i64,
     /// In tenths, so that values have one decimal as measured latencies do.
     tenths: u64,
@@ -64,22 +70,23 @@ pub(super) struct BenchSample {
 
 impl Workload {
     /// Samples in all.
-    pub(super) const fn samples(&self) -> u64 {
+    pub const fn samples(&self) -> u64 {
         self.series * self.rounds
     }
 
     /// First millisecond after the load.
-    pub(super) const fn end(&self) -> i64 {
+    pub const fn end(&self) -> i64 {
         self.start + INTERVAL_MS * self.rounds as i64 + 1000
     }
 
     /// Name of the tenant with a number.
-    pub(super) fn tenant_name(tenant: u64) -> String {
+    pub fn tenant_name(tenant: u64) -> String {
         format!("bench-{tenant}")
     }
 
-    /// The bodies of one round: one sample of every series, in an order in which each request has one tenant.
-    pub(super) fn bodies<F: BodyFormat>(&self, round: u64) -> Vec<Request> {
+    /// The bodies of one round: one sample of every series. Each request is one tenant's, tenant after tenant.
+    #[must_use]
+    pub fn bodies<F: BodyFormat>(&self, round: u64) -> Vec<Request> {
         let series_a_tenant = self.series / self.tenants;
         let mut requests = Vec::with_capacity((self.series / self.samples_a_request + self.tenants) as usize);
         for tenant in 0..self.tenants {
@@ -101,19 +108,20 @@ impl Workload {
             if at > 0 {
                 body.push_str(F::BETWEEN);
             }
-            F::write_sample(&mut body, &self.sample(number, round));
+            F::write_sample(&mut body, &self.sample(tenant, number, round));
         }
         body.push_str(F::AFTER);
         Request { tenant, body: body.into_bytes(), samples }
     }
 
-    fn sample(&self, series: u64, round: u64) -> BenchSample {
+    fn sample(&self, tenant: u64, series: u64, round: u64) -> BenchSample {
         let shape = scramble(series);
         let noise = scramble(series ^ (round << 40) ^ 0x5bd1_e995);
         // A time within the round by the series' place, and a jitter as clocks of clients have it.
         let place = (series as i128 * i128::from(INTERVAL_MS) / i128::from(self.series.max(1))) as i64;
         let timestamp = self.start + INTERVAL_MS * round as i64 + place + (noise % 1000) as i64;
         BenchSample {
+            tenant,
             metric: series % self.metrics,
             several_metrics: self.metrics > 1,
             customer: series,
@@ -121,10 +129,25 @@ impl Workload {
             region: (shape >> 8) % 10,
             method: (shape >> 16) % 4,
             version: (shape >> 24) % 20,
+            status: self.has_status.then_some(200 + (shape >> 32) % 5),
             timestamp,
             tenths: 100 + (noise >> 10) % 4000,
         }
     }
+}
+
+/// The same requests in turns, one of each tenant after the other, as they come where tenants write at the same time.
+#[must_use]
+pub fn in_turns(requests: Vec<Request>) -> Vec<Request> {
+    let mut written = BTreeMap::<u64, usize>::new();
+    let mut turns = Vec::with_capacity(requests.len());
+    for request in requests {
+        let turn = written.entry(request.tenant).or_default();
+        turns.push((*turn, request));
+        *turn += 1;
+    }
+    turns.sort_by_key(|(turn, _)| *turn);
+    turns.into_iter().map(|(_, request)| request).collect()
 }
 
 /// A number that looks random, the same for the same number (the finaliser of `SplitMix64`).
@@ -147,8 +170,12 @@ impl BenchSample {
         let Self { customer, endpoint, region, method, version, .. } = self;
         let _ = write!(
             out,
-            r#""customer_id":"cust_{customer}","endpoint":"/api/v1/resource_{endpoint}","method":"m{method}","region":"region-{region}","version":"1.{version}.0""#
+            r#""customer_id":"cust_{customer}","endpoint":"/api/v1/resource_{endpoint}","method":"m{method}","region":"region-{region}","#
         );
+        if let Some(status) = self.status {
+            let _ = write!(out, r#""status":"{status}","#);
+        }
+        let _ = write!(out, r#""version":"1.{version}.0""#);
     }
 
     fn value(&self, out: &mut String) {
@@ -157,7 +184,7 @@ impl BenchSample {
 }
 
 /// Luminate's own JSON.
-pub(super) struct LuminateJson;
+pub struct LuminateJson;
 
 impl BodyFormat for LuminateJson {
     const BEFORE: &'static str = r#"{"metrics":["#;
@@ -175,8 +202,27 @@ impl BodyFormat for LuminateJson {
     }
 }
 
+/// Rows for ClickHouse's `JSONEachRow`: the tenant is one of the columns.
+pub struct JsonRows;
+
+impl BodyFormat for JsonRows {
+    const BEFORE: &'static str = "";
+    const BETWEEN: &'static str = "\n";
+    const AFTER: &'static str = "\n";
+
+    fn write_sample(out: &mut String, sample: &BenchSample) {
+        let _ = write!(out, r#"{{"tenant":"{}","metric":""#, Workload::tenant_name(sample.tenant));
+        sample.metric_name(out);
+        let _ = write!(out, r#"","timestamp":{},"value":"#, sample.timestamp);
+        sample.value(out);
+        out.push_str(r#","dimensions":{"#);
+        sample.dimensions(out);
+        out.push_str("}}");
+    }
+}
+
 /// `VictoriaMetrics`' JSON lines, `/api/v1/import`.
-pub(super) struct VictoriaJson;
+pub struct VictoriaJson;
 
 impl BodyFormat for VictoriaJson {
     const BEFORE: &'static str = "";
@@ -200,8 +246,15 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    const SMALL: Workload =
-        Workload { series: 60, rounds: 3, samples_a_request: 7, tenants: 3, metrics: 2, start: 1_000_000 };
+    const SMALL: Workload = Workload {
+        series: 60,
+        rounds: 3,
+        samples_a_request: 7,
+        tenants: 3,
+        metrics: 2,
+        has_status: true,
+        start: 1_000_000,
+    };
 
     #[test]
     fn every_series_has_one_sample_a_round() {
@@ -222,19 +275,37 @@ mod tests {
     }
 
     #[test]
-    fn both_formats_say_the_same() {
+    fn all_formats_say_the_same() {
         let ours = SMALL.bodies::<LuminateJson>(1);
-        let theirs = SMALL.bodies::<VictoriaJson>(1);
-        for (ours, theirs) in ours.iter().zip(&theirs) {
-            let ours: serde_json::Value = serde_json::from_slice(&ours.body).unwrap();
-            let lines = std::str::from_utf8(&theirs.body).unwrap().lines();
-            for (sample, line) in ours["metrics"].as_array().unwrap().iter().zip(lines) {
-                let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let (victoria, rows) = (SMALL.bodies::<VictoriaJson>(1), SMALL.bodies::<JsonRows>(1));
+        let lines = |request: &Request| -> Vec<serde_json::Value> {
+            let text = std::str::from_utf8(&request.body).unwrap();
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        };
+        for ((ours, victoria), rows) in ours.iter().zip(&victoria).zip(&rows) {
+            let samples: serde_json::Value = serde_json::from_slice(&ours.body).unwrap();
+            let samples = samples["metrics"].as_array().unwrap();
+            let (victoria, rows) = (lines(victoria), lines(rows));
+            assert!(samples.len() == victoria.len() && samples.len() == rows.len());
+            for ((sample, line), row) in samples.iter().zip(victoria).zip(rows) {
                 assert_eq!(line["values"][0], sample["value"]);
                 assert_eq!(line["timestamps"][0], sample["timestamp"]);
                 assert_eq!(line["metric"]["customer_id"], sample["dimensions"]["customer_id"]);
                 assert_eq!(line["metric"]["__name__"], sample["name"]);
+                assert_eq!(row["tenant"], Workload::tenant_name(ours.tenant));
+                assert_eq!(row["metric"], sample["name"]);
+                for field in ["timestamp", "value", "dimensions"] {
+                    assert_eq!(row[field], sample[field]);
+                }
+                assert_eq!(sample["dimensions"].as_object().unwrap().len(), 6);
             }
         }
+    }
+
+    #[test]
+    fn in_turns_tenants_write_at_the_same_time() {
+        let requests = in_turns(SMALL.bodies::<LuminateJson>(0));
+        let tenants: Vec<_> = requests.iter().map(|request| request.tenant).collect();
+        assert_eq!(tenants, [0, 1, 2, 0, 1, 2, 0, 1, 2]);
     }
 }
