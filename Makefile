@@ -114,7 +114,7 @@ bench-single: deps-bench binary ## The single node alone: ingest, disk, memory a
 
 bench-cluster: deps ## The cluster alone: gateway, Kafka, writer, ClickHouse, query-api (BENCH_CLUSTER_ARGS="--help")
 	@scripts/deps.sh engines
-	$(CARGO) build --release --workspace --all-targets
+	$(CARGO) build --release --workspace --bins --bench cluster
 	$(CARGO) bench --workspace --bench cluster -- $(BENCH_CLUSTER_ARGS)
 
 docs: binary ## Write the generated references (configuration, metrics, errors, OpenAPI) and the API documentation
