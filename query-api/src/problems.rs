@@ -35,7 +35,8 @@ luminate_runtime::problem_types! {
     RECEIPT_INVALID: BAD_REQUEST "receipt_invalid", "Receipt invalid",
         "`X-Luminate-Receipt` is what a write request answered, and `X-Luminate-Receipt-Timeout` a duration such as `2s`.";
     RECEIPT_GONE: GONE "receipt_gone", "Receipt of another queue",
-        "The receipt names a queue that this store does not read: it was made anew since. Ask without the receipt.";
+        "The receipt names a queue that this store does not read, because it was made anew since, or a partition that another edge \
+         node reads. Ask without the receipt, or ask that node.";
     RECEIPT_TIMEOUT: GATEWAY_TIMEOUT "receipt_timeout", "Samples not there yet",
         "The samples of the receipt were not stored in time. They are safe; ask again, or look at the writer's lag.";
     QUERY_TIMEOUT: GATEWAY_TIMEOUT "query_timeout", "Query too slow",
@@ -100,7 +101,9 @@ pub(crate) fn of_query_error(error: &QueryError) -> Problem {
 /// What a receipt that no store will ever reach is answered.
 pub(crate) fn of_reach_error(error: &ReachError) -> Problem {
     match error {
-        ReachError::OtherIncarnation(_) => Problem::new(&RECEIPT_GONE).detail(error.to_string()),
+        ReachError::OtherIncarnation(_) | ReachError::NotRead(_) => {
+            Problem::new(&RECEIPT_GONE).detail(error.to_string())
+        }
         ReachError::Closed => Problem::new(&QUERY_CANCELLED).detail("the process is stopping; ask again"),
     }
 }

@@ -20,6 +20,7 @@ mod idempotency;
 mod isolation;
 mod memory;
 mod metrics;
+mod mixes;
 mod needle;
 mod openapi;
 mod power_loss;

@@ -20,6 +20,8 @@ pub struct ServerOptions {
     pub config: String,
     /// Environment beside the tests' own.
     pub environment: Vec<(String, String)>,
+    /// Arguments beside the tests' own.
+    pub arguments: Vec<String>,
     /// A program, with its arguments, that runs the server (`strace ...`).
     pub wrapper: Vec<String>,
     /// The folder for data; a temporary one where not given.
@@ -114,6 +116,7 @@ impl Server {
         let (program, arguments) = words.split_first().expect("a program");
         let mut command = Command::new(program);
         command.args(arguments).args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&self.data);
+        command.args(&self.options.arguments);
         if !self.options.config.is_empty() {
             let file = self.folder.path().join("luminate.yaml");
             fs::write(&file, &self.options.config).expect("the configuration is written");

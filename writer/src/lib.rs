@@ -43,4 +43,5 @@ mod pipeline_tests;
 mod test_records;
 
 pub use config::{InvalidWriterConfig, WriterConfig};
+pub use progress::{OwnWatermarks, Progress};
 pub use writer::{Clock, Writer, WriterParts, build};

@@ -15,6 +15,7 @@ use luminate_storage::memory::MemoryStore;
 use luminate_storage::{Batch, Erased, NotedErasure, Resume, SampleSink, StorageError, Stored};
 
 use crate::config::WriterConfig;
+use crate::progress::Progress;
 use crate::schema_registry::SchemaRegistry;
 use crate::test_records::{columns, consumed, tenant};
 use crate::writer::{Writer, WriterParts, build};
@@ -139,6 +140,7 @@ impl Running {
             own_ends: Arc::new(queue.clone()),
             watermarks: None,
             sink: sink.clone(),
+            progress: Progress::default(),
             verifier: crate::admin::test_tokens::verifier(),
             clock: Arc::new(|| 1_700_000_000_000),
             lifecycle: lifecycle.clone(),

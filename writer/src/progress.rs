@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use luminate_model::{Offset, Source};
+use async_trait::async_trait;
+use luminate_model::{Offset, Receipt, Source};
+use luminate_queue::QueueAdmin;
+use luminate_storage::{ReachError, StorageError, Watermarks};
 use tokio::sync::watch;
 
 /// How far each source is stored. Clones are the same.
@@ -108,10 +111,58 @@ impl Progress {
     }
 }
 
+/// The watermarks of a writer that has every partition of its queue, for a store in the same process that does not know them.
+pub struct OwnWatermarks {
+    progress: Progress,
+    queue: Arc<dyn QueueAdmin>,
+}
+
+impl OwnWatermarks {
+    /// The watermarks that `progress` tells, of the partitions of `queue`.
+    #[must_use]
+    pub fn new(progress: Progress, queue: Arc<dyn QueueAdmin>) -> Self {
+        Self { progress, queue }
+    }
+
+    /// Whether the queue has these sources: what the writer has not begun with yet, it will.
+    async fn check_sources(&self, receipt: &Receipt) -> Result<(), ReachError> {
+        // A queue that cannot tell refuses nobody.
+        let Ok(ends) = self.queue.ends().await else { return Ok(()) };
+        let is_unknown = |wanted: &Source| ends.iter().all(|(known, _)| known != wanted);
+        match receipt.places().iter().find(|(wanted, _)| is_unknown(wanted)) {
+            Some((unknown, _)) => Err(ReachError::OtherIncarnation(*unknown)),
+            None => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Watermarks for OwnWatermarks {
+    async fn watermark(&self) -> Result<Receipt, StorageError> {
+        let mut receipt = Receipt::default();
+        self.progress.sources().into_iter().for_each(|(source, progress)| receipt.add(source, progress.stored));
+        Ok(receipt)
+    }
+
+    /// A partition that stands still goes on when an operator has seen to it, so it is waited for as well.
+    async fn reach(&self, receipt: &Receipt) -> Result<(), ReachError> {
+        self.check_sources(receipt).await?;
+        if let Err(stopped) = self.progress.reach(receipt.places()).await {
+            tracing::debug!(%stopped, "a receipt waits in vain");
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::time::Duration;
+
     use luminate_model::Incarnation;
+    use luminate_queue::QueueError;
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -143,5 +194,41 @@ mod tests {
         let refused = progress.reach(&[(source(0), Offset(6))]).await.unwrap_err();
         assert_eq!((refused.place, refused.code), (source(0), "damaged"));
         assert_eq!(progress.stopped_sources(), [(source(0), "damaged")]);
+    }
+
+    /// A queue of two partitions.
+    struct TwoPartitions;
+
+    #[async_trait]
+    impl QueueAdmin for TwoPartitions {
+        async fn ends(&self) -> Result<Vec<(Source, Offset)>, QueueError> {
+            Ok(vec![(source(0), Offset(9)), (source(1), Offset(9))])
+        }
+
+        async fn scrub(&self) -> Result<(), QueueError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn own_watermarks_wait_for_partitions_of_the_queue_and_refuse_others() {
+        let progress = Progress::default();
+        let watermarks = OwnWatermarks::new(progress.clone(), Arc::new(TwoPartitions));
+        let receipt = |partition, next| {
+            let mut receipt = Receipt::default();
+            receipt.add(source(partition), Offset(next));
+            receipt
+        };
+        let refused = watermarks.reach(&receipt(2, 1)).await;
+        assert_eq!(refused, Err(ReachError::OtherIncarnation(source(2))));
+        // Not begun with yet: it is waited for.
+        let patience = Duration::from_secs(60);
+        assert!(timeout(patience, watermarks.reach(&receipt(1, 3))).await.is_err());
+        progress.stored(source(1), Offset(3));
+        assert_eq!(timeout(patience, watermarks.reach(&receipt(1, 3))).await.unwrap(), Ok(()));
+        // It stands still, and an operator may mend that.
+        progress.stopped(source(1), "damaged");
+        assert!(timeout(patience, watermarks.reach(&receipt(1, 4))).await.is_err());
+        assert_eq!(watermarks.watermark().await.unwrap().places(), [(source(1), Offset(3))]);
     }
 }

@@ -1,7 +1,6 @@
 //! The writer as a process of its own: from Kafka into ClickHouse.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use luminate_clickhouse::{ClickHouseSink, ClusterStorageConfig, wait_until_migrated};
@@ -9,18 +8,16 @@ use luminate_kafka::{KafkaAdmin, KafkaCluster, KafkaConfig, KafkaConsumer, Kafka
 use luminate_runtime::clock::system_clock;
 use luminate_runtime::config::{AuthConfig, EnvVariable};
 use luminate_runtime::http::HttpConfig;
-use luminate_runtime::lifecycle::{Identity, Lifecycle, LifecycleConfig, StopStage};
+use luminate_runtime::lifecycle::{Identity, Lifecycle, LifecycleConfig};
 use luminate_runtime::process::{ProcessConfig, Service, StartError};
 use luminate_runtime::telemetry::{LogConfig, Process};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::WriterConfig;
+use crate::progress::Progress;
 use crate::schema_registry::{HttpSchemaRegistry, SchemaRegistry, SchemaRegistryConfig};
 use crate::writer::{self, Writer, WriterParts};
-
-/// How long the poll thread of the consumer may stand still before the process counts as stuck.
-const LONGEST_TURN: Duration = Duration::from_secs(30);
 
 /// Everything that can be set of a writer's process.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -83,7 +80,7 @@ impl Service for WriterService {
             reason = lifecycle.stop_requested() => return Err(reason.to_string().into()),
         }
         let consumer = KafkaConsumer::start(&cluster)?;
-        show_that_the_consumer_polls(lifecycle, &consumer);
+        consumer.pulse().show_in(lifecycle);
         let own_ends = Arc::new(consumer.owned_ends());
         let parts = WriterParts {
             consumer: Box::new(consumer),
@@ -93,6 +90,7 @@ impl Service for WriterService {
             own_ends,
             watermarks: Some(Arc::new(KafkaWatermarks::new(&cluster))),
             sink,
+            progress: Progress::default(),
             verifier,
             clock: system_clock(),
             lifecycle: lifecycle.clone(),
@@ -100,23 +98,4 @@ impl Service for WriterService {
         let Writer { admin, .. } = writer::build(config.writer, parts)?;
         Ok(admin)
     }
-}
-
-/// Liveness: whether the consumer's poll turns, whatever Kafka or ClickHouse answer.
-fn show_that_the_consumer_polls(lifecycle: &Lifecycle, consumer: &KafkaConsumer) {
-    let heartbeat = lifecycle.heartbeats().register("kafka-poll", LONGEST_TURN);
-    let pulse = consumer.pulse();
-    lifecycle.spawn("kafka-pulse", StopStage::Drain, move |mut stop| async move {
-        let mut ticks = tokio::time::interval(Duration::from_secs(1));
-        loop {
-            tokio::select! {
-                () = stop.requested() => return Ok(()),
-                _ = ticks.tick() => {
-                    if pulse.since_last_turn() < LONGEST_TURN / 2 {
-                        heartbeat.beat();
-                    }
-                }
-            }
-        }
-    });
 }

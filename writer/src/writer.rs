@@ -36,6 +36,8 @@ pub struct WriterParts {
     pub watermarks: Option<Arc<dyn Watermarks>>,
     /// Where samples go.
     pub sink: Arc<dyn SampleSink>,
+    /// Where the writer tells how far its partitions are stored; whoever waits for that has a clone.
+    pub progress: Progress,
     /// Checks the tokens of operators.
     pub verifier: Arc<dyn TokenVerifier>,
     /// For delays and for the marks of replays. What is stored depends on append times alone.
@@ -66,11 +68,11 @@ pub fn build(config: WriterConfig, parts: WriterParts) -> Result<Writer, Invalid
         own_ends,
         watermarks,
         sink,
+        progress,
         verifier,
         clock,
         lifecycle,
     } = parts;
-    let progress = Progress::default();
     let pipeline = Arc::new(Pipeline {
         config,
         sink: Arc::clone(&sink),

@@ -1,38 +1,57 @@
 //! What operators need: how far every partition reaches.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use luminate_model::{Offset, Source};
 use luminate_queue::{QueueAdmin, QueueError};
 
 use crate::cluster::{KafkaCluster, Place};
 use crate::error::blocking;
+use crate::topics::Topic;
 
-/// Tells the ends of all topics of samples, whoever owns their partitions.
+/// Tells the ends of partitions of the topics of samples.
 #[derive(Clone)]
 pub struct KafkaAdmin {
     cluster: KafkaCluster,
+    of_assigned: bool,
 }
 
 impl KafkaAdmin {
-    /// The admin of a cluster.
+    /// Tells of all partitions, whoever owns them.
     #[must_use]
     pub fn new(cluster: &KafkaCluster) -> Self {
-        Self { cluster: cluster.clone() }
+        Self { cluster: cluster.clone(), of_assigned: false }
+    }
+
+    /// Tells of the partitions that the configuration assigns, and of no other.
+    #[must_use]
+    pub fn of_assigned(cluster: &KafkaCluster) -> Self {
+        Self { cluster: cluster.clone(), of_assigned: true }
+    }
+
+    /// The partitions that are told of. Blocks.
+    fn partitions(&self) -> Result<Vec<(Source, Place)>, QueueError> {
+        if self.of_assigned {
+            let assigned = self.cluster.look_up_assigned()?.into_iter();
+            return Ok(assigned.map(|one| (one.source, (one.topic, one.source.partition))).collect());
+        }
+        let topics = self.cluster.refresh_topics()?;
+        let of_topic = |topic: &Arc<Topic>| {
+            let place = |source: Source| (source, (topic.name.clone(), source.partition));
+            topic.sources().map(place).collect::<Vec<_>>()
+        };
+        Ok(topics.iter().flat_map(of_topic).collect())
     }
 }
 
 #[async_trait]
 impl QueueAdmin for KafkaAdmin {
     async fn ends(&self) -> Result<Vec<(Source, Offset)>, QueueError> {
-        let cluster = self.cluster.clone();
+        let admin = self.clone();
         blocking(move || {
-            let topics = cluster.refresh_topics()?;
-            let sources: Vec<Source> = topics.iter().flat_map(|topic| topic.sources()).collect();
-            let places: Vec<Place> = topics
-                .iter()
-                .flat_map(|topic| (0..topic.partitions).map(|partition| (topic.name.clone(), partition)))
-                .collect();
-            Ok(sources.into_iter().zip(cluster.ends(&places)?).collect())
+            let (sources, places): (Vec<Source>, Vec<Place>) = admin.partitions()?.into_iter().unzip();
+            Ok(sources.into_iter().zip(admin.cluster.ends(&places)?).collect())
         })
         .await
     }

@@ -1,11 +1,14 @@
 //! The section of Kafka: where it is, how to log in, what topics are called.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use luminate_runtime::config::{ByteSize, ConfigSecret, HumanDuration};
 use schemars::JsonSchema;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserializer, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 
 /// What stands for the tenant's name in [`TopicsConfig::tenant`].
@@ -102,7 +105,8 @@ pub struct ConsumerConfig {
     /// How often new topics and partitions are looked for.
     pub discovery_interval: HumanDuration,
     /// Partitions to read whatever others do, by topic, instead of sharing them in the group: for an edge node, whose database
-    /// remembers what it owns.
+    /// remembers what it owns. In the environment: `topic:0,1;other:0`.
+    #[serde(deserialize_with = "assignment")]
     pub assign: BTreeMap<String, Vec<u32>>,
 }
 
@@ -169,6 +173,37 @@ impl Compression {
     }
 }
 
+/// Partitions by topic, as a section, or as the text `topic:0,1;other:0`.
+fn assignment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Vec<u32>>, D::Error> {
+    struct Assignment;
+
+    impl<'de> Visitor<'de> for Assignment {
+        type Value = BTreeMap<String, Vec<u32>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("partitions by topic, as in `topic:0,1;other:0`")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Self::Value, A::Error> {
+            BTreeMap::deserialize(MapAccessDeserializer::new(entries))
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            let invalid = || E::invalid_value(Unexpected::Str(text), &self);
+            let mut topics = BTreeMap::new();
+            for topic in text.split(';').map(str::trim).filter(|topic| !topic.is_empty()) {
+                let (name, partitions) = topic.split_once(':').ok_or_else(invalid)?;
+                let partitions = partitions.split(',').map(|partition| partition.trim().parse());
+                let partitions = partitions.collect::<Result<Vec<u32>, _>>().map_err(|_| invalid())?;
+                topics.insert(name.trim().to_owned(), partitions);
+            }
+            Ok(topics)
+        }
+    }
+
+    deserializer.deserialize_any(Assignment)
+}
+
 impl Default for TopicsConfig {
     fn default() -> Self {
         Self {
@@ -206,6 +241,38 @@ impl Default for ConsumerConfig {
             watch_interval: HumanDuration::new(Duration::from_secs(5)),
             discovery_interval: HumanDuration::new(Duration::from_secs(30)),
             assign: BTreeMap::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use luminate_runtime::config::{Environment, Loader};
+
+    use super::*;
+    use crate::VARIABLES;
+
+    #[derive(Debug, Default, Serialize, Deserialize)]
+    #[serde(default)]
+    struct Config {
+        kafka: KafkaConfig,
+    }
+
+    #[test]
+    fn partitions_are_assigned_by_file_or_environment() {
+        let expected = BTreeMap::from([("a.v1".to_owned(), vec![0, 1]), ("b".to_owned(), vec![7])]);
+        let section = serde_json::json!({"assign": {"a.v1": [0, 1], "b": [7]}});
+        assert_eq!(serde_json::from_value::<ConsumerConfig>(section).unwrap().assign, expected);
+
+        let load = |text| {
+            let environment: Environment = [("LUMINATE_KAFKA_ASSIGN", text)].into_iter().collect();
+            Loader::new(&environment, VARIABLES).load::<Config>().map_err(|error| error.to_string())
+        };
+        assert_eq!(load("a.v1:0, 1; b:7").unwrap().config.kafka.consumer.assign, expected);
+        for mistake in ["a.v1", "a.v1:x", "a.v1:0-3"] {
+            let error = load(mistake).unwrap_err();
+            assert!(error.contains("kafka.consumer.assign") && error.contains("LUMINATE_KAFKA_ASSIGN"), "{error}");
         }
     }
 }

@@ -12,7 +12,8 @@
 //! | [`consumer`] | [`KafkaConsumer`]: partitions, revocation, fencing |
 //! | [`dead_letters`] | [`KafkaDeadLetters`]: a compacted topic |
 //! | [`watermarks`] | [`KafkaWatermarks`]: how far samples are stored, by committed offsets |
-//! | [`admin`] | [`KafkaAdmin`]: ends of all partitions |
+//! | [`admin`] | [`KafkaAdmin`]: ends of partitions |
+//! | [`assigned`] | which partitions the configuration assigns, in which incarnation |
 //! | [`history`] | [`KafkaHistory`]: reading records again |
 //! | [`topic_admin`] | [`TopicAdmin`]: topics as the configuration wants them |
 //! | [`error`] | [`KafkaError`] |
@@ -20,6 +21,7 @@
 //! | `native` | calls that rdkafka lacks; all unsafe code |
 
 pub mod admin;
+pub mod assigned;
 pub mod cluster;
 pub mod config;
 mod config_check;
@@ -38,9 +40,10 @@ mod topics;
 pub mod watermarks;
 
 pub use admin::KafkaAdmin;
+pub use assigned::AssignedPartition;
 pub use cluster::KafkaCluster;
 pub use config::KafkaConfig;
-pub use consumer::{ConsumerCloser, KafkaConsumer, OwnedEnds, Pulse};
+pub use consumer::{Commits, ConsumerCloser, KafkaConsumer, OwnedEnds, Pulse};
 pub use dead_letters::KafkaDeadLetters;
 pub use environment::VARIABLES;
 pub use error::KafkaError;

@@ -102,9 +102,10 @@ impl QueryError {
                 | StorageError::SamplesLimit { .. }
                 | StorageError::RowsLimit { .. } => ErrorKind::Limit,
                 StorageError::Unavailable(_) | StorageError::DiskFull(_) => ErrorKind::Unavailable,
-                StorageError::NotContiguous { .. } | StorageError::PermitExpired | StorageError::Damaged(_) => {
-                    ErrorKind::Internal
-                }
+                StorageError::NotContiguous { .. }
+                | StorageError::NotOwned { .. }
+                | StorageError::PermitExpired
+                | StorageError::Damaged(_) => ErrorKind::Internal,
             },
             _ => ErrorKind::Request,
         }

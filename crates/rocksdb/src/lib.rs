@@ -17,4 +17,4 @@ pub mod store;
 
 pub use database::{Clock, Failure};
 pub use error::{DatabaseError, OpenError};
-pub use store::{RocksStore, RocksStoreConfig};
+pub use store::{ClaimError, OwnedPartition, PartitionNames, RocksStore, RocksStoreConfig};

@@ -44,6 +44,12 @@ pub enum StorageError {
         /// The store's next offset.
         stored: Offset,
     },
+    /// The store belongs to other partitions than this one.
+    #[error("the store does not belong to the partition {place}")]
+    NotOwned {
+        /// The partition.
+        place: Source,
+    },
     /// The time in which the writer may store for this partition has run out before anything was sent; a new commit gives it
     /// time again.
     #[error("the permission to store for this partition has expired")]
@@ -70,6 +76,7 @@ impl StorageError {
             Self::SamplesLimit { .. } => "query_samples_limit",
             Self::RowsLimit { .. } => "query_rows_limit",
             Self::NotContiguous { .. } => "batch_not_contiguous",
+            Self::NotOwned { .. } => "storage_not_owned",
             Self::PermitExpired => "storage_permit_expired",
             Self::Unavailable(_) => "storage_unavailable",
             Self::DiskFull(_) => "storage_disk_full",

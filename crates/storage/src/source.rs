@@ -52,6 +52,9 @@ pub enum ReachError {
     /// The receipt names a source that this store will never read.
     #[error("the receipt is of another incarnation of the queue ({0})")]
     OtherIncarnation(Source),
+    /// The receipt names a partition that is stored elsewhere.
+    #[error("this node does not read the partition of the receipt ({0}): ask the one that does")]
+    NotRead(Source),
     /// The store is closing.
     #[error("the store is closing")]
     Closed,

@@ -65,13 +65,18 @@ pub struct Load {
 impl Load {
     /// Begins to write to the cluster's gateways.
     pub fn start(cluster: &Cluster, options: &LoadOptions) -> Self {
+        Self::start_at(&cluster.doors(), options)
+    }
+
+    /// Begins to write to whatever listens at these doors.
+    pub fn start_at(doors: &Doors, options: &LoadOptions) -> Self {
         let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let refused = Arc::new(AtomicU64::new(0));
         let spawn = |number| {
             let tenant = format!("tenant-{number}");
             let writing = TenantLoad {
                 token: token(&tenant, "write"),
-                doors: cluster.doors(),
+                doors: Arc::clone(doors),
                 stop: Arc::clone(&stop),
                 acknowledged: Arc::clone(&acknowledged),
                 refused: Arc::clone(&refused),

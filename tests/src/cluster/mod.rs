@@ -196,6 +196,11 @@ impl Cluster {
         &self.database
     }
 
+    /// The section `kafka` of every process.
+    pub fn kafka_section(&self) -> &Value {
+        &self.writer["kafka"]
+    }
+
     /// The topic that gateways write.
     pub fn samples_topic(&self) -> String {
         format!("luminate.{}.samples.v1", self.name)

@@ -7,11 +7,48 @@ use super::load::METRIC;
 use super::{Cluster, ServiceProcess, Written, client};
 
 /// How many samples a verdict was about.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     pub acknowledged: u64,
     pub unknown: u64,
     pub stored: u64,
+}
+
+impl Verdict {
+    /// Judges one tenant by how often each number is stored, and by how many samples a query counts: every acknowledged sample
+    /// must be there once, every unknown one once or not at all and its request not in part, nothing else. `explain` says more
+    /// of numbers that are not.
+    pub fn add(
+        &mut self,
+        tenant: &Written,
+        stored: &BTreeMap<u64, u64>,
+        answered: u64,
+        explain: impl Fn(&Range<u64>) -> String,
+    ) {
+        let name = &tenant.tenant;
+        let times = |numbers: &Range<u64>| -> Vec<u64> {
+            numbers.clone().map(|number| stored.get(&number).copied().unwrap_or_default()).collect()
+        };
+        for numbers in &tenant.acknowledged {
+            let times = times(numbers);
+            let context = || format!("{name}: acknowledged {numbers:?} are there {times:?} times");
+            assert!(times.iter().all(|times| *times == 1), "{}\n{}", context(), explain(numbers));
+        }
+        for numbers in &tenant.unknown {
+            let times = times(numbers);
+            let whole = times.iter().all(|count| *count == times[0] && *count <= 1);
+            assert!(whole, "{name}: {numbers:?} without an answer are there {times:?} times");
+        }
+        let acknowledged = total(&tenant.acknowledged);
+        let unknown = total(&tenant.unknown);
+        let all: u64 = stored.values().sum();
+        let possible = acknowledged..=acknowledged + unknown;
+        assert!(possible.contains(&all), "{name}: {all} samples are stored, and not {possible:?}");
+        assert!(possible.contains(&answered), "{name}: {answered} samples are counted, and not {possible:?}");
+        self.acknowledged += acknowledged;
+        self.unknown += unknown;
+        self.stored += all;
+    }
 }
 
 impl Cluster {
@@ -24,28 +61,7 @@ impl Cluster {
             let name = &tenant.tenant;
             let answered = client(query, name).count(tenant.receipt.as_deref(), METRIC);
             let stored = self.stored_numbers(name, METRIC);
-            let times = |numbers: &Range<u64>| -> Vec<u64> {
-                numbers.clone().map(|number| stored.get(&number).copied().unwrap_or_default()).collect()
-            };
-            for numbers in &tenant.acknowledged {
-                let times = times(numbers);
-                let context = || format!("{name}: acknowledged {numbers:?} are there {times:?} times");
-                assert!(times.iter().all(|times| *times == 1), "{}\n{}", context(), self.provenance(name, numbers));
-            }
-            for numbers in &tenant.unknown {
-                let times = times(numbers);
-                let whole = times.iter().all(|count| *count == times[0] && *count <= 1);
-                assert!(whole, "{name}: {numbers:?} without an answer are there {times:?} times");
-            }
-            let acknowledged = total(&tenant.acknowledged);
-            let unknown = total(&tenant.unknown);
-            let all: u64 = stored.values().sum();
-            let possible = acknowledged..=acknowledged + unknown;
-            assert!(possible.contains(&all), "{name}: {all} samples are stored, and not {possible:?}");
-            assert!(possible.contains(&answered), "{name}: {answered} samples are counted, and not {possible:?}");
-            verdict.acknowledged += acknowledged;
-            verdict.unknown += unknown;
-            verdict.stored += all;
+            verdict.add(tenant, &stored, answered, |numbers| self.provenance(name, numbers));
         }
         assert!(verdict.acknowledged > 0, "nothing was acknowledged: this run proves nothing");
         self.operate(&["reconcile"]);

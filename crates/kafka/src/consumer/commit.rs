@@ -18,6 +18,9 @@ use crate::error::unavailable;
 const PATIENCE: Duration = Duration::from_secs(10);
 const TRY_AGAIN: Duration = Duration::from_millis(50);
 
+/// The text of a commit that is a hint.
+const HINT: &str = r#"{"hint":"the store of an edge node knows where to continue"}"#;
+
 /// What a failed commit means.
 enum Failure {
     /// The partition is, or will be, another's.
@@ -44,7 +47,7 @@ pub(crate) fn commit(
     let deadline = Instant::now() + patience;
     loop {
         let Some(lease_use) = owned.lease.enter() else { return Err(fenced()) };
-        let Err(error) = try_commit(&client, owned, next, metadata) else { return Ok(()) };
+        let Err(error) = commit_with(&client, owned, next, metadata, CommitMode::Sync) else { return Ok(()) };
         drop(lease_use);
         match failure(&error) {
             Failure::Lost => return Err(fenced()),
@@ -58,9 +61,24 @@ pub(crate) fn commit(
     }
 }
 
+/// Tells the group how far a partition is, for those who look at its lag, and waits for nothing. The text keeps writers of a
+/// group from taking it for a place to continue from: they refuse what they cannot read.
+pub(crate) fn hint(session: &Session, owned: &OwnedPartition, next: Offset) {
+    let told = session.client().map(|client| commit_with(&client, owned, next, HINT, CommitMode::Async));
+    if let Some(Err(error)) = told {
+        tracing::debug!(source = %owned.source(), %error, "the group was not told how far a partition is");
+    }
+}
+
 /// A list of one partition each time: then the answer's error is this partition's. And a new list: text that is set twice on
 /// one element leaks.
-fn try_commit(client: &Client, owned: &OwnedPartition, next: Offset, metadata: &str) -> Result<(), ClientError> {
+fn commit_with(
+    client: &Client,
+    owned: &OwnedPartition,
+    next: Offset,
+    metadata: &str,
+    mode: CommitMode,
+) -> Result<(), ClientError> {
     let mut list = TopicPartitionList::with_capacity(1);
     {
         let mut element = list.add_partition(&owned.topic.name, partition_number(owned.partition));
@@ -69,7 +87,7 @@ fn try_commit(client: &Client, owned: &OwnedPartition, next: Offset, metadata: &
             element.set_metadata(metadata);
         }
     }
-    client.commit(&list, CommitMode::Sync)
+    client.commit(&list, mode)
 }
 
 fn failure(error: &ClientError) -> Failure {

@@ -50,6 +50,16 @@ use crate::settings::Settings;
 /// How long one turn of the poll thread waits for something to do.
 const TURN: Duration = Duration::from_millis(100);
 
+/// What commits are to a writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commits {
+    /// They say where to continue.
+    Decide,
+    /// The store knows where to continue. Partitions are opened at their beginning, whatever was committed; commits are made
+    /// for those who look at the group's lag, are not waited for, and may fail.
+    Hint,
+}
+
 /// Gives partitions to a writer. When it is dropped, it leaves the group; partitions that are still held are fenced then.
 pub struct KafkaConsumer {
     session: Arc<Session>,
@@ -68,13 +78,22 @@ pub struct ConsumerCloser {
 }
 
 impl KafkaConsumer {
-    /// Joins the group, or takes the partitions that the configuration assigns. Brokers may be away.
+    /// Joins the group, or takes the partitions that the configuration assigns, and begins where the group's commits say.
+    /// Brokers may be away.
     ///
     /// # Errors
     /// [`KafkaError::Client`], [`KafkaError::Thread`]
     pub fn start(cluster: &KafkaCluster) -> Result<Self, KafkaError> {
+        Self::start_with(cluster, Commits::Decide)
+    }
+
+    /// The same, where commits may be hints.
+    ///
+    /// # Errors
+    /// [`KafkaError::Client`], [`KafkaError::Thread`]
+    pub fn start_with(cluster: &KafkaCluster, commits: Commits) -> Result<Self, KafkaError> {
         let (sender, assignments) = mpsc::unbounded_channel();
-        let session = Arc::new(Session::new(cluster.clone(), sender));
+        let session = Arc::new(Session::new(cluster.clone(), commits, sender));
         let context = SessionContext(Arc::clone(&session));
         let settings = Settings::new(cluster.config()).consumer();
         let client: Arc<Client> = Arc::new(settings.create_with_context(context).map_err(KafkaError::Client)?);
@@ -139,7 +158,10 @@ impl Drop for KafkaConsumer {
         self.session.stopping.store(true, Ordering::Release);
         self.session.closed.store(true, Ordering::Release);
         self.watch.look_now();
-        if self.polling.take().is_some_and(|thread| thread.join().is_err()) {
+        // The client waits for its last commits to be answered, which takes long while brokers are away. Hints are not worth that:
+        // the thread ends by itself, or with the process.
+        let waits = self.session.commits == Commits::Decide;
+        if self.polling.take().is_some_and(|thread| waits && thread.join().is_err()) {
             tracing::error!("the poll thread of the kafka consumer has panicked");
         }
     }

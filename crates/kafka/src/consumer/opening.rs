@@ -1,17 +1,19 @@
-//! Where to begin with partitions that were just assigned: what was committed, else where the partition begins. Positions are
+//! Where to begin with partitions that were just assigned: what was committed (unless commits are hints), else where the
+//! partition begins. Positions are
 //! compared with what the topic holds; nothing is skipped silently.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use luminate_queue::QueueError;
+use luminate_queue::{Committed, QueueError};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 
+use super::Commits;
 use super::owned::OwnedPartition;
 use super::session::{Client, Session};
-use crate::cluster::{Place, native_offset, partition_number};
+use crate::cluster::{Place, missing, native_offset, partition_number};
 use crate::settings::REQUEST_TIMEOUT;
 
 /// Time between attempts while brokers do not answer.
@@ -26,13 +28,20 @@ pub(crate) fn open(session: &Arc<Session>, list: &mut TopicPartitionList) -> Vec
         .filter_map(|element| Some((element.topic().to_owned(), u32::try_from(element.partition()).ok()?)))
         .collect();
     let Some(client) = session.client() else { return Vec::new() };
+    let mut told = String::new();
     loop {
         match try_open(session, &client, &places) {
             Ok(opened) => {
                 begin_at(list, &opened);
                 return opened;
             }
-            Err(error) => tracing::warn!(%error, "assigned partitions are not opened yet"),
+            Err(error) => {
+                let error = error.to_string();
+                if error != told {
+                    tracing::warn!(error, "assigned partitions are not opened yet");
+                    told = error;
+                }
+            }
         }
         session.pulse.beat();
         if session.is_stopping() || client.assignment_lost() {
@@ -47,12 +56,20 @@ fn try_open(session: &Session, client: &Arc<Client>, places: &[Place]) -> Result
     let topics = session.cluster.describe(&names.into_iter().collect::<Vec<_>>())?;
     let (there, foreign): (Vec<Place>, Vec<Place>) =
         places.iter().cloned().partition(|(topic, _)| topics.named(topic).is_some());
+    if session.is_assigned_by_configuration()
+        && let Some((topic, _)) = foreign.first()
+    {
+        return Err(missing(topic));
+    }
     for (topic, partition) in foreign {
         // Gone again, or of no tenant. Nobody reads its queue, so that nothing is fetched beyond its bound.
         tracing::warn!(topic, partition, "a topic is not read: its name has no tenant's name, or it is gone");
         drop(client.split_partition_queue(&topic, partition_number(partition)));
     }
-    let committed = session.cluster.committed(&there, REQUEST_TIMEOUT)?;
+    let committed = match session.commits {
+        Commits::Decide => session.cluster.committed(&there, REQUEST_TIMEOUT)?,
+        Commits::Hint => vec![Committed::default(); there.len()],
+    };
     let bounds = session.cluster.bounds(&there)?;
     let mut opened = Vec::with_capacity(there.len());
     for (((name, partition), committed), bounds) in there.into_iter().zip(committed).zip(bounds) {

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::owned::OwnedPartition;
 use super::session::Session;
-use super::{commit, seek};
+use super::{Commits, commit, seek};
 use crate::error::blocking;
 
 /// A wake-up comes when a queue of fetched records is no longer empty; should one ever be missed, this is the delay.
@@ -99,6 +99,10 @@ impl PartitionConsumer for KafkaPartition {
     }
 
     async fn commit(&mut self, next: Offset, metadata: &str) -> Result<(), QueueError> {
+        if self.session.commits == Commits::Hint {
+            commit::hint(&self.session, &self.owned, next);
+            return Ok(());
+        }
         let (session, owned, metadata) = (Arc::clone(&self.session), Arc::clone(&self.owned), metadata.to_owned());
         blocking(move || commit::commit(&session, &owned, next, &metadata)).await
     }

@@ -13,10 +13,10 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot};
 
-use super::opening;
 use super::owned::OwnedPartition;
 use super::partition::KafkaPartition;
 use super::pulse::Pulse;
+use super::{Commits, opening};
 use crate::cluster::{KafkaCluster, Place};
 use crate::context;
 
@@ -32,6 +32,7 @@ pub(crate) type AssignmentResult = Result<Assignment, QueueError>;
 /// One consumer's share in the group, from its start to its end.
 pub(crate) struct Session {
     pub(crate) cluster: KafkaCluster,
+    pub(crate) commits: Commits,
     pub(crate) pulse: Pulse,
     /// Set when the consumer is dropped: nobody is waited for any more.
     pub(crate) stopping: AtomicBool,
@@ -47,9 +48,14 @@ pub(crate) struct Session {
 pub(crate) struct SessionContext(pub(crate) Arc<Session>);
 
 impl Session {
-    pub(crate) fn new(cluster: KafkaCluster, assignments: mpsc::UnboundedSender<AssignmentResult>) -> Self {
+    pub(crate) fn new(
+        cluster: KafkaCluster,
+        commits: Commits,
+        assignments: mpsc::UnboundedSender<AssignmentResult>,
+    ) -> Self {
         Self {
             cluster,
+            commits,
             pulse: Pulse::default(),
             stopping: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -80,8 +86,12 @@ impl Session {
 
     /// How long this consumer may store after a commit; `None` where partitions are assigned by configuration.
     pub(crate) fn session_timeout(&self) -> Option<Duration> {
-        let consumer = &self.cluster.config().consumer;
-        consumer.assign.is_empty().then(|| consumer.session_timeout.get())
+        (!self.is_assigned_by_configuration()).then(|| self.cluster.config().consumer.session_timeout.get())
+    }
+
+    /// Whether the configuration says which partitions this consumer has, and not the group.
+    pub(crate) fn is_assigned_by_configuration(&self) -> bool {
+        !self.cluster.config().consumer.assign.is_empty()
     }
 
     /// The partitions that are owned now.

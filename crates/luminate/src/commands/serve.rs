@@ -14,6 +14,7 @@ use crate::failure::CommandFailure;
 use crate::output;
 use crate::serve::allocator;
 use crate::serve::load::{LoadedConfig, Overrides, load};
+use crate::serve::skip::SkipTo;
 use crate::serve::wiring::{self, Node};
 
 /// Run the server: gateway, queue, writer, store and queries in one process
@@ -39,6 +40,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 
+    /// Have an edge node go on with a partition at this offset, where what it has not stored before is lost; never goes back
+    #[arg(long, value_name = "TOPIC:PARTITION:OFFSET")]
+    skip_to: Vec<SkipTo>,
+
     /// Write the address that was taken to this file, once requests are answered
     #[arg(long, value_name = "FILE")]
     address_file: Option<PathBuf>,
@@ -46,7 +51,12 @@ pub(crate) struct ServeArgs {
 
 pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, CommandFailure> {
     allocator::bound();
-    let overrides = Overrides { config: args.config.clone(), listen: args.listen.clone(), data: args.data.clone() };
+    let overrides = Overrides {
+        config: args.config.clone(),
+        listen: args.listen.clone(),
+        data: args.data.clone(),
+        skip_to: args.skip_to.clone(),
+    };
     let loaded = load(&Environment::of_process(), &overrides)?;
     logs::start(&loaded.config.log).context("cannot set up the log")?;
     for warning in &loaded.warnings {

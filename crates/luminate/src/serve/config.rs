@@ -2,17 +2,21 @@
 
 use std::path::PathBuf;
 
+use luminate_clickhouse::ClickHouseConfig;
 use luminate_ingest_gateway::GatewayConfig;
+use luminate_kafka::KafkaConfig;
 use luminate_query_api::QueryConfig;
 use luminate_rocksdb::RocksStoreConfig;
-use luminate_rocksdb::queue::EmbeddedQueueConfig;
 use luminate_runtime::config::{AuthConfig, RetentionConfig};
 use luminate_runtime::http::HttpConfig;
 use luminate_runtime::lifecycle::LifecycleConfig;
 use luminate_runtime::telemetry::LogConfig;
 use luminate_writer::WriterConfig;
+use luminate_writer::schema_registry::SchemaRegistryConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::queue_config::QueueConfig;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -28,7 +32,11 @@ pub(crate) struct ServeConfig {
     /// What write requests may be, and how they are spread.
     pub(crate) gateway: GatewayConfig,
     /// Where records wait until they are stored.
-    pub(crate) queue: EmbeddedQueueConfig,
+    pub(crate) queue: QueueConfig,
+    /// Kafka; read where it is the queue.
+    pub(crate) kafka: KafkaConfig,
+    /// Where schemas are kept that direct producers' records name by a number; read where Kafka is the queue.
+    pub(crate) schema_registry: SchemaRegistryConfig,
     /// How records become stored batches.
     pub(crate) writer: WriterConfig,
     /// Where samples are kept.
@@ -47,10 +55,12 @@ pub(crate) struct ServeConfig {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct StorageConfig {
-    /// The store behind writer and queries.
+    /// The store behind writer and queries: `rocksdb`, in the data folder, or `clickhouse`.
     pub(crate) backend: StorageBackend,
-    /// The RocksDB store.
+    /// The RocksDB store; read where it is the store.
     pub(crate) rocksdb: RocksStoreConfig,
+    /// The ClickHouse store; read where it is the store.
+    pub(crate) clickhouse: ClickHouseConfig,
 }
 
 /// A store.
@@ -60,6 +70,8 @@ pub(crate) enum StorageBackend {
     /// RocksDB, in the data folder.
     #[default]
     Rocksdb,
+    /// ClickHouse.
+    Clickhouse,
 }
 
 impl Default for ServeConfig {
@@ -70,7 +82,9 @@ impl Default for ServeConfig {
             http: HttpConfig { listen: "127.0.0.1:8080".to_owned(), ..HttpConfig::default() },
             auth: AuthConfig::default(),
             gateway: GatewayConfig::default(),
-            queue: EmbeddedQueueConfig::default(),
+            queue: QueueConfig::default(),
+            kafka: KafkaConfig::default(),
+            schema_registry: SchemaRegistryConfig::default(),
             writer: WriterConfig::default(),
             storage: StorageConfig::default(),
             retention: RetentionConfig::default(),

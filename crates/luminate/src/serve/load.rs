@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use luminate_model::RetentionRules;
 use luminate_runtime::config::{Environment, Loader};
 
 use super::config::ServeConfig;
-use super::environment::{CLUSTER_ONLY, known};
+use super::environment::known;
+use super::queue_config::QueueBackend;
+use super::skip::SkipTo;
+use super::{modes, without_effect};
 use crate::data_dir::default_data_dir;
 
 /// What the command line says, over everything else.
@@ -19,6 +22,8 @@ pub(crate) struct Overrides {
     pub(crate) listen: Option<String>,
     /// `--data`
     pub(crate) data: Option<PathBuf>,
+    /// `--skip-to`
+    pub(crate) skip_to: Vec<SkipTo>,
 }
 
 /// A configuration that a server can start with.
@@ -30,6 +35,8 @@ pub(crate) struct LoadedConfig {
     pub(crate) data_dir: PathBuf,
     /// The retention of all tenants.
     pub(crate) retention: RetentionRules,
+    /// Where an edge node shall go on.
+    pub(crate) skip_to: Vec<SkipTo>,
     /// What looks like a mistake but may be none, one sentence each.
     pub(crate) warnings: Vec<String>,
 }
@@ -52,20 +59,23 @@ pub(crate) fn load(environment: &Environment, overrides: &Overrides) -> anyhow::
         loader = loader.flag("--data", "dataDir", data);
     }
     let loaded = loader.load::<ServeConfig>()?;
-    let config = loaded.config;
+    let mut config = loaded.config;
     config.gateway.check()?;
     config.writer.check()?;
     config.query.check()?;
+    modes::check(&mut config)?;
     let retention = config.retention.rules()?;
     let data_dir = config.data_dir.clone().or_else(default_data_dir);
     let data_dir = data_dir
         .ok_or_else(|| anyhow!("no data folder is known, because HOME is not set: give --data or LUMINATE_DATA_DIR"))?;
     let mut warnings = loaded.warnings;
-    let without_effect = CLUSTER_ONLY.iter().filter(|variable| environment.get(variable.name).is_some());
-    warnings.extend(without_effect.map(|variable| {
-        format!("{} is set, but `luminate serve` has its own queue and store and does not read it", variable.name)
-    }));
-    Ok(LoadedConfig { config, data_dir, retention, warnings })
+    warnings.extend(without_effect::warnings(&config, environment));
+    let skip_to = overrides.skip_to.clone();
+    ensure!(
+        skip_to.is_empty() || config.queue.backend == QueueBackend::Kafka,
+        "--skip-to is for an edge node, whose queue is Kafka (LUMINATE_QUEUE_BACKEND)"
+    );
+    Ok(LoadedConfig { config, data_dir, retention, skip_to, warnings })
 }
 
 fn utf8(path: &Path) -> anyhow::Result<&str> {
@@ -110,11 +120,13 @@ mod tests {
     fn every_variable_sets_its_key() {
         let values = |name: &str| match name {
             "LUMINATE_STORAGE_BACKEND" => "rocksdb",
+            "LUMINATE_QUEUE_BACKEND" => "embedded",
+            "LUMINATE_KAFKA_ASSIGN" => "luminate.samples.v1:0",
             "LUMINATE_LISTEN" => "127.0.0.1:9",
             name if name.starts_with("LUMINATE_RATELIMIT") => "9",
             _ => "0123456789abcdef0123456789abcdef",
         };
-        for variable in super::super::environment::VARIABLES.iter().filter(|variable| !variable.key.is_empty()) {
+        for variable in super::super::environment::variables().iter().filter(|variable| !variable.key.is_empty()) {
             let loaded =
                 load(&environment(&[(variable.name, values(variable.name)), ("HOME", "/h")]), &Overrides::default());
             assert!(loaded.is_ok(), "{}: {loaded:?}", variable.name);
@@ -130,7 +142,7 @@ mod tests {
         };
         assert!(fault("gateway:\n  maxSample: 3\n").contains("gateway.maxSample"));
         assert!(fault("retention:\n  defaultDays: 20000\n").contains("retention.defaultDays"));
-        assert!(fault("storage:\n  backend: clickhouse\n").contains("storage.backend"));
+        assert!(fault("storage:\n  backend: mysql\n").contains("storage.backend"));
         assert!(fault("auth:\n  secret: ${NO_SUCH_VARIABLE}\n").contains("NO_SUCH_VARIABLE"));
         let loaded = load(
             &environment(&[("LUMINATE_KAFKA_BROKERS", "b:9092"), ("LUMINATE_TOKEN", "t"), ("LUMINATE_DATA_DIR", "/d")]),

@@ -148,14 +148,13 @@ mod tests {
 
     use luminate_auth::{Hs256Verifier, Secret};
     use luminate_model::RetentionRules;
-    use luminate_rocksdb::RocksStore;
-    use luminate_rocksdb::queue::EmbeddedQueue;
     use luminate_runtime::lifecycle::{Identity, Lifecycle, LifecycleConfig};
     use luminate_runtime::telemetry::{Metrics, Process};
     use serde_json::Value;
 
     use super::*;
     use crate::serve::ServeConfig;
+    use crate::serve::backends::single_node;
     use crate::serve::wiring::{Parts, routes};
 
     /// `GET /path` of every operation in the document.
@@ -194,12 +193,9 @@ mod tests {
         let metrics = Metrics::new(&Process::ALL).unwrap();
         let lifecycle = Lifecycle::new(Identity { service: "test", version: "0" }, LifecycleConfig::default(), metrics);
         let rules = RetentionRules::default();
-        let clock = luminate_runtime::clock::system_clock();
-        let store = RocksStore::open(&folder.path().join("store"), &config.storage.rocksdb, rules, clock).unwrap();
         let parts = Parts {
             verifier: Arc::new(Hs256Verifier::new(&Secret::new("0123456789abcdef0123456789abcdef")).unwrap()),
-            queue: EmbeddedQueue::open(&folder.path().join("queue"), &config.queue).unwrap(),
-            store: Arc::new(store),
+            backends: single_node(&config, folder.path(), &rules, &lifecycle).unwrap(),
             retention: Arc::default(),
         };
         let mounted = mounted(&routes(config, parts, &lifecycle).unwrap());

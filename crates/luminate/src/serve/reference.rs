@@ -9,12 +9,13 @@ use luminate_runtime::http::{codes, problem};
 use luminate_runtime::telemetry::metrics;
 
 use super::config::ServeConfig;
-use super::environment::{CLIENT_VARIABLES, VARIABLES};
+use super::environment::{CLIENT_VARIABLES, VARIABLES, of_clickhouse, of_kafka, variables};
 
 /// The reference of all settings: `docs/configuration.md`.
 pub(crate) fn configuration() -> anyhow::Result<String> {
-    let settings = reference::markdown::<ServeConfig>(VARIABLES).context("the defaults cannot be written")?;
-    let variables = reference::variables_markdown(VARIABLES);
+    let variables = variables();
+    let settings = reference::markdown::<ServeConfig>(&variables).context("the defaults cannot be written")?;
+    let variables = reference::variables_markdown(&variables);
     let client_variables = reference::variables_markdown(CLIENT_VARIABLES);
     Ok(format!(
         "# Configuration of `luminate serve`
@@ -39,15 +40,15 @@ Client commands (`luminate write`, `query` and so on) read these:
 /// A file of all variables, commented out: `.env.example`.
 pub(crate) fn env_example() -> anyhow::Result<String> {
     let variables = reference::env_example::<ServeConfig>(VARIABLES).context("the defaults cannot be written")?;
-    let of_cluster = [luminate_kafka::VARIABLES, luminate_clickhouse::VARIABLES].concat();
     let mut cluster = String::new();
-    for variable in of_cluster.iter().filter(|one| VARIABLES.iter().all(|known| known.name != one.name)) {
+    for variable in [of_kafka(), of_clickhouse()].concat() {
         // Writing to a String cannot fail.
         let _ = writeln!(cluster, "\n# {}\n# {}=", variable.description, variable.name);
     }
     Ok(format!(
         "# Copy to .env, which `make run` and `make dev` read, and remove the # of what you set.\n\n{variables}\n\
-         # What follows is read by the processes of a cluster alone.\n{cluster}\n\
+         # What follows is read by the processes of a cluster, and by `luminate serve` where Kafka is its queue or ClickHouse\n\
+         # its store.\n{cluster}\n\
          # docker-compose.yml wants these passwords; `make env` makes them.\n\
          # CLICKHOUSE_WRITER_PASSWORD=\n# CLICKHOUSE_READER_PASSWORD=\n# GRAFANA_ADMIN_PASSWORD=\n"
     ))

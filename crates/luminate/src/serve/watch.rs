@@ -3,85 +3,101 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use luminate_clickhouse::Hosts;
+use luminate_clickhouse::client::Statement;
 use luminate_queue::Producer as _;
-use luminate_rocksdb::RocksStore;
 use luminate_rocksdb::queue::EmbeddedQueue;
-use luminate_runtime::lifecycle::{Dependency, Lifecycle, StopStage};
+use luminate_rocksdb::{Failure, RocksStore};
+use luminate_runtime::lifecycle::{Lifecycle, StopStage};
 use luminate_storage::{SampleSink as _, SampleSource as _};
 
-/// How often health looks at queue and store.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often ClickHouse is asked whether it answers.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long its answer may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// How often the numbers of queue and store are read; their files are listed for it.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 
-/// Closes the store and then the queue in the last stage of the stop, when nobody uses them any more.
-pub(super) fn close_last(lifecycle: &Lifecycle, queue: &EmbeddedQueue, store: &Arc<RocksStore>) {
-    let (queue, store) = (queue.clone(), Arc::clone(store));
-    lifecycle.spawn("close", StopStage::Close, |mut stop| async move {
+/// Looks after the embedded queue, and closes it in the last stage of the stop, when nobody uses it any more.
+pub(super) fn queue(lifecycle: &Lifecycle, queue: &EmbeddedQueue) {
+    failure(lifecycle, "queue-failure", "queue", queue.failure().clone());
+    let watched = queue.clone();
+    lifecycle.watch_dependency("queue", move || watched.available().and_then(|()| watched.takes_dead_letters()));
+    queue_numbers(lifecycle, queue.clone());
+    let closed = queue.clone();
+    lifecycle.spawn("close-queue", StopStage::Close, |mut stop| async move {
         stop.requested().await;
-        match Arc::into_inner(store) {
-            Some(store) => store.close().await,
-            // A query that was cut off still reads; what was acknowledged is on disk in any case.
-            None => tracing::warn!("the store is still read from, and ends with the process"),
-        }
-        queue.close().await;
+        closed.close().await;
         Ok(())
     });
 }
 
+/// Looks after the RocksDB store, and closes it in the last stage of the stop, when nobody uses it any more.
+pub(super) fn store(lifecycle: &Lifecycle, store: &Arc<RocksStore>) {
+    failure(lifecycle, "store-failure", "store", store.failure().clone());
+    let watched = Arc::clone(store);
+    lifecycle.watch_dependency("storage", move || watched.writable().and_then(|()| watched.readable()));
+    store_numbers(lifecycle, Arc::clone(store));
+    let closed = Arc::clone(store);
+    lifecycle.spawn("close-store", StopStage::Close, |mut stop| async move {
+        stop.requested().await;
+        match Arc::into_inner(closed) {
+            Some(store) => store.close().await,
+            // A query that was cut off still reads; what was acknowledged is on disk in any case.
+            None => tracing::warn!("the store is still read from, and ends with the process"),
+        }
+        Ok(())
+    });
+}
+
+/// Asks ClickHouse again and again whether it answers: queries and inserts may not come for hours.
+pub(super) fn clickhouse(lifecycle: &Lifecycle, hosts: Hosts) {
+    let dependency = lifecycle.health().dependency("clickhouse");
+    lifecycle.spawn("clickhouse", StopStage::Drain, move |mut stop| async move {
+        let mut ticks = tokio::time::interval(ASK_EVERY);
+        let question = Statement::new("SELECT 1").within(ANSWER_WITHIN);
+        loop {
+            tokio::select! {
+                () = stop.requested() => return Ok(()),
+                answer = hosts.rows::<(u8,)>(&question) => match answer {
+                    Ok(_) => dependency.up(),
+                    // Health is public, and the reason may name servers.
+                    Err(_) => dependency.down("does not answer"),
+                },
+            }
+            tokio::select! {
+                () = stop.requested() => return Ok(()),
+                _ = ticks.tick() => {}
+            }
+        }
+    });
+}
+
 /// Stops the process when a database has failed for good: it is mended by a start, and by nothing else.
-pub(super) fn failures(lifecycle: &Lifecycle, queue: &EmbeddedQueue, store: &RocksStore) {
-    for (task, what, failure) in
-        [("queue-failure", "queue", queue.failure().clone()), ("store-failure", "store", store.failure().clone())]
-    {
-        lifecycle.spawn(task, StopStage::Drain, move |mut stop| async move {
-            tokio::select! {
-                () = stop.requested() => Ok(()),
-                error = failure.failed() => Err(format!("the {what} has failed: {error}").into()),
-            }
-        });
-    }
-}
-
-/// Keeps what `/api/v1/health` and `luminate_dependency_up` tell of queue and store.
-pub(super) fn health(lifecycle: &Lifecycle, queue: &EmbeddedQueue, store: &Arc<RocksStore>) {
-    let (queue_health, store_health) =
-        (lifecycle.health().dependency("queue"), lifecycle.health().dependency("storage"));
-    let (queue, store) = (queue.clone(), Arc::clone(store));
-    lifecycle.spawn("health", StopStage::Drain, move |mut stop| async move {
-        let mut ticks = tokio::time::interval(LOOK_EVERY);
-        loop {
-            tell(&queue_health, queue.available().and_then(|()| queue.takes_dead_letters()));
-            tell(&store_health, store.writable().and_then(|()| store.readable()));
-            tokio::select! {
-                () = stop.requested() => return Ok(()),
-                _ = ticks.tick() => {}
-            }
+fn failure(lifecycle: &Lifecycle, task: &'static str, what: &'static str, failure: Failure) {
+    lifecycle.spawn(task, StopStage::Drain, move |mut stop| async move {
+        tokio::select! {
+            () = stop.requested() => Ok(()),
+            error = failure.failed() => Err(format!("the {what} has failed: {error}").into()),
         }
     });
 }
 
-/// Keeps the metrics that queue and store do not count themselves.
-pub(super) fn telemetry(lifecycle: &Lifecycle, queue: &EmbeddedQueue, store: &Arc<RocksStore>) {
-    let (queue, store) = (queue.clone(), Arc::clone(store));
+/// Keeps the metrics that the queue does not count itself.
+fn queue_numbers(lifecycle: &Lifecycle, queue: EmbeddedQueue) {
     let metrics = lifecycle.metrics().clone();
-    lifecycle.spawn("telemetry", StopStage::Drain, move |mut stop| async move {
+    lifecycle.spawn("queue-numbers", StopStage::Drain, move |mut stop| async move {
         let mut ticks = tokio::time::interval(COUNT_EVERY);
-        let (mut syncs, mut merges, mut expired) = (0, 0, 0);
+        let mut syncs = 0;
         loop {
-            let (queue, store) = (queue.clone(), Arc::clone(&store));
-            let counted = tokio::task::spawn_blocking(move || (queue.stats(), store.stats())).await;
-            let (of_queue, of_store) = counted?;
-            metrics.queue_syncs.inc_by(of_queue.syncs.saturating_sub(syncs));
-            metrics.store_merges.inc_by(of_store.merges.saturating_sub(merges));
-            metrics.samples_expired.inc_by(of_store.expired_samples.saturating_sub(expired));
-            (syncs, merges, expired) = (of_queue.syncs, of_store.merges, of_store.expired_samples);
-            metrics.active_series.set(of_store.active_series as f64);
-            metrics.store_blocks.set(of_store.blocks as f64);
-            metrics.dead_letter_bytes.set(of_queue.dead_letter_bytes as f64);
-            metrics.disk_bytes.with(["queue"]).set(of_queue.disk_bytes as f64);
-            metrics.disk_bytes.with(["store"]).set((of_store.disk_bytes + of_store.ballast_bytes) as f64);
+            let counted = queue.clone();
+            let stats = tokio::task::spawn_blocking(move || counted.stats()).await?;
+            metrics.queue_syncs.inc_by(stats.syncs.saturating_sub(syncs));
+            syncs = stats.syncs;
+            metrics.dead_letter_bytes.set(stats.dead_letter_bytes as f64);
+            metrics.disk_bytes.with(["queue"]).set(stats.disk_bytes as f64);
             tokio::select! {
                 () = stop.requested() => return Ok(()),
                 _ = ticks.tick() => {}
@@ -90,9 +106,25 @@ pub(super) fn telemetry(lifecycle: &Lifecycle, queue: &EmbeddedQueue, store: &Ar
     });
 }
 
-fn tell(dependency: &Dependency, state: Result<(), String>) {
-    match state {
-        Ok(()) => dependency.up(),
-        Err(reason) => dependency.down(reason),
-    }
+/// Keeps the metrics that the store does not count itself.
+fn store_numbers(lifecycle: &Lifecycle, store: Arc<RocksStore>) {
+    let metrics = lifecycle.metrics().clone();
+    lifecycle.spawn("store-numbers", StopStage::Drain, move |mut stop| async move {
+        let mut ticks = tokio::time::interval(COUNT_EVERY);
+        let (mut merges, mut expired) = (0, 0);
+        loop {
+            let counted = Arc::clone(&store);
+            let stats = tokio::task::spawn_blocking(move || counted.stats()).await?;
+            metrics.store_merges.inc_by(stats.merges.saturating_sub(merges));
+            metrics.samples_expired.inc_by(stats.expired_samples.saturating_sub(expired));
+            (merges, expired) = (stats.merges, stats.expired_samples);
+            metrics.active_series.set(stats.active_series as f64);
+            metrics.store_blocks.set(stats.blocks as f64);
+            metrics.disk_bytes.with(["store"]).set((stats.disk_bytes + stats.ballast_bytes) as f64);
+            tokio::select! {
+                () = stop.requested() => return Ok(()),
+                _ = ticks.tick() => {}
+            }
+        }
+    });
 }

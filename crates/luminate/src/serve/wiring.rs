@@ -1,8 +1,6 @@
-//! The parts of the single node, composed: what is opened and started, in this order, and how it ends.
+//! The parts of the server, composed: what is opened and started, in this order, and how it ends.
 
-use std::fs::DirBuilder;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,8 +10,6 @@ use luminate_auth::{Hs256Verifier, SecretOrigin, TokenVerifier, load_or_create_s
 use luminate_ingest_gateway as gateway;
 use luminate_model::RetentionRules;
 use luminate_query_api as query_api;
-use luminate_rocksdb::RocksStore;
-use luminate_rocksdb::queue::EmbeddedQueue;
 use luminate_runtime::clock::system_clock;
 use luminate_runtime::config::AuthConfig;
 use luminate_runtime::http::{HttpServer, MemoryBudget, ServiceParts, probe_routes, with_standard_layers};
@@ -21,9 +17,11 @@ use luminate_runtime::lifecycle::{Identity, Lifecycle, StopReport};
 use luminate_runtime::telemetry::{Metrics, Process};
 use luminate_writer::{self as writer, WriterParts};
 
-use super::config::{ServeConfig, StorageBackend, StorageConfig};
+use super::backends::{self, Backends};
+use super::config::ServeConfig;
 use super::load::LoadedConfig;
-use super::{openapi, watch};
+use super::modes::Mode;
+use super::{folder, openapi};
 
 const IDENTITY: Identity = Identity { service: "luminate", version: env!("CARGO_PKG_VERSION") };
 
@@ -48,7 +46,7 @@ impl Node {
 /// # Errors
 /// Where a part cannot be opened; says which and what to do.
 pub(crate) async fn start(loaded: LoadedConfig) -> anyhow::Result<Node> {
-    let LoadedConfig { config, data_dir, retention, .. } = loaded;
+    let LoadedConfig { config, data_dir, retention, skip_to, .. } = loaded;
     let metrics = Metrics::new(&Process::ALL)?;
     let lifecycle = Lifecycle::new(IDENTITY, config.lifecycle.clone(), metrics);
     lifecycle.handle_signals().context("cannot handle signals")?;
@@ -56,38 +54,33 @@ pub(crate) async fn start(loaded: LoadedConfig) -> anyhow::Result<Node> {
     // First the port: where another server has it, this one shall not touch the data.
     let server = HttpServer::bind(&config.http).await?;
     let address = server.local_addr();
-    make_data_dir(&data_dir)?;
+    let mode = Mode::of(&config);
+    folder::make(&data_dir)?;
+    folder::claim(&data_dir, mode)?;
     let (verifier, made_secret) = verifier(&config.auth, &data_dir)?;
 
-    // Then what is durable. The queue's incarnation tells receipts of this installation from others.
-    let queue = EmbeddedQueue::open(&data_dir.join("queue"), &config.queue)?;
-    let store = Arc::new(open_store(&data_dir.join("store"), &config.storage, &retention)?);
-    store.set_incarnation(queue.incarnation());
-    watch::close_last(&lifecycle, &queue, &store);
-    watch::failures(&lifecycle, &queue, &store);
-    watch::health(&lifecycle, &queue, &store);
-    watch::telemetry(&lifecycle, &queue, &store);
+    // Then what is durable.
+    let backends = backends::open(&config, &data_dir, &retention, skip_to, &lifecycle).await?;
 
     // Requests last, so that none finds a part missing.
-    let parts = Parts { verifier, queue, store, retention: Arc::new(retention) };
+    let parts = Parts { verifier, backends, retention: Arc::new(retention) };
     let routes = routes(config, parts, &lifecycle)?;
     server.start(with_standard_layers(routes, lifecycle.metrics()), &lifecycle);
     lifecycle.set_ready();
-    tracing::info!(%address, data = %data_dir.display(), "ready");
+    tracing::info!(%address, data = %data_dir.display(), %mode, "ready");
     Ok(Node { address, made_secret, lifecycle })
 }
 
 /// What the services share.
 pub(super) struct Parts {
     pub(super) verifier: Arc<dyn TokenVerifier>,
-    pub(super) queue: EmbeddedQueue,
-    pub(super) store: Arc<RocksStore>,
+    pub(super) backends: Backends,
     pub(super) retention: Arc<RetentionRules>,
 }
 
 /// Starts the three services, which know queue and store by their traits only, and puts all routes of the port together.
 pub(super) fn routes(config: ServeConfig, parts: Parts, lifecycle: &Lifecycle) -> anyhow::Result<Router> {
-    let Parts { verifier, queue, store, retention } = parts;
+    let Parts { verifier, backends, retention } = parts;
     let budget = MemoryBudget::new(config.http.max_body_bytes_in_flight.get());
     budget.show_in(lifecycle.metrics());
     let service_parts = ServiceParts {
@@ -102,31 +95,23 @@ pub(super) fn routes(config: ServeConfig, parts: Parts, lifecycle: &Lifecycle) -
         config.writer,
         WriterParts {
             verifier,
-            consumer: Box::new(queue.consumer()),
-            // Only gateways write to the embedded queue.
-            schema_registry: None,
-            dead_letters: Arc::new(queue.clone()),
-            queue: Arc::new(queue.clone()),
-            own_ends: Arc::new(queue.clone()),
+            consumer: backends.consumer,
+            schema_registry: backends.schema_registry,
+            dead_letters: backends.dead_letters,
+            queue: backends.admin,
+            own_ends: backends.own_ends,
+            // Whatever this process stores, its one writer does.
             watermarks: None,
-            sink: store.clone(),
+            sink: backends.sink,
+            progress: backends.progress,
             clock: system_clock(),
             lifecycle: lifecycle.clone(),
         },
     )?;
-    let write_routes = gateway::build(config.gateway, Arc::new(queue), service_parts.clone())?;
-    let query_routes = query_api::build(config.query, store, service_parts)?;
+    let write_routes = gateway::build(config.gateway, backends.producer, service_parts.clone())?;
+    let query_routes = query_api::build(config.query, backends.source, service_parts)?;
     let of_services = write_routes.merge(query_routes).merge(writer.admin);
     Ok(of_services.merge(probe_routes(lifecycle)).merge(openapi::routes()))
-}
-
-/// Makes the folder, for its owner alone: all tenants' data is in it.
-fn make_data_dir(folder: &Path) -> anyhow::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .with_context(|| format!("cannot make the data folder {}", folder.display()))
 }
 
 /// The verifier of tokens, and whether its secret was made now.
@@ -146,10 +131,4 @@ fn verifier(config: &AuthConfig, data_dir: &Path) -> anyhow::Result<(Arc<dyn Tok
         }
     };
     Ok((Arc::new(Hs256Verifier::new(&secret)?), made))
-}
-
-fn open_store(folder: &Path, config: &StorageConfig, retention: &RetentionRules) -> anyhow::Result<RocksStore> {
-    match config.backend {
-        StorageBackend::Rocksdb => Ok(RocksStore::open(folder, &config.rocksdb, retention.clone(), system_clock())?),
-    }
 }

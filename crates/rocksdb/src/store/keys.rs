@@ -45,6 +45,8 @@ pub(crate) enum MetaKey<'a> {
     Ledger(Source, &'a TenantId),
     /// An erasure of a tenant that was noted and is not finished: [`erasure_value`].
     Erasure(&'a TenantId),
+    /// A partition that the database belongs to; the value is the topic's name.
+    Owned(Source),
     /// A block that no directory lists any more, and whose pages are still there; the value says in which family.
     Garbage(BlockId),
     /// An idempotency entry of a source.
@@ -54,6 +56,7 @@ pub(crate) enum MetaKey<'a> {
 pub(crate) const NEXT_PREFIX: &[u8] = b"s";
 pub(crate) const LEDGER_PREFIX: &[u8] = b"e";
 pub(crate) const ERASURE_PREFIX: &[u8] = b"u";
+pub(crate) const OWNED_PREFIX: &[u8] = b"o";
 pub(crate) const GARBAGE_PREFIX: &[u8] = b"g";
 const IDEMPOTENCY_LETTER: u8 = b'i';
 
@@ -68,6 +71,7 @@ impl MetaKey<'_> {
                 [LEDGER_PREFIX, &source_bytes(*source), tenant.as_str().as_bytes()].concat()
             }
             Self::Erasure(tenant) => [ERASURE_PREFIX, tenant.as_str().as_bytes()].concat(),
+            Self::Owned(source) => [OWNED_PREFIX, &source_bytes(*source)].concat(),
             Self::Garbage(block) => [GARBAGE_PREFIX, &block.0.to_be_bytes()].concat(),
             Self::Idempotency(source, entry) => {
                 let mut key = idempotency_key(*source, entry.offset);

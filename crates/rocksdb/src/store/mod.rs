@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`config`] | [`RocksStoreConfig`] |
 //! | `open` | reading a database back, and removing what a crash left |
+//! | [`owned`] | which partitions of a shared queue the database belongs to |
 //! | `state`, `directory` | what is known in memory: offsets and erasures; which blocks are live |
 //! | `keys`, `entry` | how that stands in the database |
 //! | `write` | storing a batch |
@@ -35,6 +36,7 @@ mod keys;
 mod merger;
 mod merging;
 mod open;
+pub mod owned;
 mod page_files;
 mod pages;
 mod planner;
@@ -51,15 +53,17 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use luminate_model::{Incarnation, RetentionRules};
+use luminate_model::{Incarnation, Offset, RetentionRules, Source};
 use luminate_storage::StorageError;
 use tokio::sync::{oneshot, watch};
 
 pub use config::RocksStoreConfig;
+pub use owned::{ClaimError, OwnedPartition, PartitionNames};
 pub use stats::StoreStats;
 
 use crate::database::{Clock, Database, Failure};
@@ -100,9 +104,11 @@ pub(crate) struct Shared {
 /// How far the store has come, for those who wait for it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Progress {
-    pub(crate) next: std::collections::BTreeMap<luminate_model::Source, luminate_model::Offset>,
+    pub(crate) next: BTreeMap<Source, Offset>,
     /// The life of the queue that the store reads, where it was told.
     pub(crate) incarnation: Option<Incarnation>,
+    /// The partitions that it reads, where it was claimed for them since it was opened.
+    pub(crate) owned: Option<BTreeSet<Source>>,
     pub(crate) closed: bool,
 }
 

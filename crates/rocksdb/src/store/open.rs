@@ -15,6 +15,7 @@ use super::entry::Entry;
 use super::garbage::{Garbage, Retired};
 use super::inbox::Inbox;
 use super::keys::{self, ARRIVALS, BLOCKS, DIRECTORY, META, MetaKey, page_key};
+use super::owned::OwnedPartition;
 use super::state::{KeptIdempotency, State};
 use super::stats::Merged;
 use super::{Progress, Shared};
@@ -63,7 +64,7 @@ pub(crate) fn open(
     let state = read_state(&database).map_err(fault)?;
     let directory = read_directory(&database, &inbox).map_err(fault)?;
     let garbage = read_garbage(&database).map_err(fault)?;
-    let progress = Progress { next: state.next.clone(), incarnation: None, closed: false };
+    let progress = Progress { next: state.next.clone(), incarnation: None, owned: None, closed: false };
     Ok(Shared {
         database,
         config: config.clone(),
@@ -169,6 +170,11 @@ fn read_state(database: &Database) -> Result<State, DatabaseError> {
         let (end, first_clean_block) =
             row.ok_or_else(|| DatabaseError::Damaged("a row of the erase ledger".to_owned()))?;
         state.ledger.add(&tenant, source, end, first_clean_block);
+    }
+    for (key, topic) in entries(database, META, keys::OWNED_PREFIX)? {
+        let row = keys::read_source(&key).zip(String::from_utf8(topic.into_vec()).ok());
+        let ((source, _), topic) = row.ok_or_else(|| DatabaseError::Damaged("an owned partition".to_owned()))?;
+        state.owned.add(OwnedPartition { topic, source });
     }
     let next_block = database.get(META, &MetaKey::NextBlock.encode())?;
     state.next_block = next_block.map_or(Ok(0), |value| keys::read_u64(&value, "the next block's number"))?;

@@ -92,19 +92,21 @@ impl Progress {
             if self.next.get(source).copied().unwrap_or_default() >= *next {
                 continue;
             }
-            if !self.will_read(source) {
-                return Err(ReachError::OtherIncarnation(*source));
-            }
+            self.check_will_read(source)?;
             reached = false;
         }
         Ok(reached)
     }
 
-    /// Whether more of this source may come.
-    fn will_read(&self, source: &Source) -> bool {
-        match self.incarnation {
+    /// Refuses a source of which no more will come.
+    fn check_will_read(&self, source: &Source) -> Result<(), ReachError> {
+        if let Some(owned) = &self.owned {
+            return if owned.contains(source) { Ok(()) } else { Err(ReachError::NotRead(*source)) };
+        }
+        let will_read = match self.incarnation {
             Some(incarnation) => source.incarnation == incarnation,
             None => self.next.is_empty() || self.next.keys().any(|known| known.incarnation == source.incarnation),
-        }
+        };
+        if will_read { Ok(()) } else { Err(ReachError::OtherIncarnation(*source)) }
     }
 }

@@ -7,6 +7,7 @@ use luminate_model::{Offset, Source, TenantId};
 use luminate_storage::{Batch, StorageError};
 
 use super::entry::{Provenance, Span};
+use super::owned::Owned;
 use crate::block::BlockId;
 
 /// The part of the store's state that writes change, in memory as it stands in the database.
@@ -14,6 +15,8 @@ use crate::block::BlockId;
 pub(crate) struct State {
     /// For each source everything before this offset is stored.
     pub(crate) next: BTreeMap<Source, Offset>,
+    /// Which partitions the database belongs to.
+    pub(crate) owned: Owned,
     /// What was erased.
     pub(crate) ledger: Ledger,
     /// For tenants of which something is to be removed: samples that were stored when that was noted.
@@ -56,6 +59,7 @@ impl State {
     pub(crate) fn empty() -> Self {
         Self {
             next: BTreeMap::new(),
+            owned: Owned::default(),
             ledger: Ledger::default(),
             noted_samples: BTreeMap::new(),
             next_block: 0,
@@ -64,8 +68,14 @@ impl State {
         }
     }
 
+    /// Refuses sources of partitions that the database does not belong to.
+    pub(crate) fn check_owned(&self, source: Source) -> Result<(), StorageError> {
+        if self.owned.takes(&source) { Ok(()) } else { Err(StorageError::NotOwned { place: source }) }
+    }
+
     /// How a batch relates to what is stored. A source that is not known may begin anywhere.
     pub(crate) fn position(&self, batch: &Batch) -> Result<Position, StorageError> {
+        self.check_owned(batch.source)?;
         match self.next.get(&batch.source) {
             Some(stored) if batch.next <= *stored => Ok(Position::Already),
             Some(stored) if batch.first != *stored => Err(StorageError::NotContiguous {

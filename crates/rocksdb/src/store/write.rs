@@ -52,6 +52,7 @@ impl Shared {
     pub(crate) fn resume(&self, source: Source) -> Result<Resume, StorageError> {
         let (next, kept) = {
             let state = self.state();
+            state.check_owned(source)?;
             (state.next.get(&source).copied(), state.idempotency.get(&source).copied().unwrap_or_default())
         };
         let mut idempotency = Vec::new();

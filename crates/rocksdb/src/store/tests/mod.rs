@@ -9,6 +9,7 @@ mod crash;
 mod erasing;
 mod merging;
 mod opening;
+mod owning;
 mod planning;
 mod reading;
 mod retention;
