@@ -90,7 +90,8 @@ pub enum Compression {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ConsumerConfig {
-    /// The group that shares the partitions. Its committed offsets tell how far samples are stored.
+    /// The group that shares the partitions. Its committed offsets tell how far samples are stored. An edge node, whose offsets
+    /// there are hints, has `luminate-edge` unless another is set.
     pub group: String,
     /// How long a writer may be silent before its partitions are given to others, and how long it may store after a commit. The
     /// brokers' `group.min.session.timeout.ms` and `group.max.session.timeout.ms` bound it.

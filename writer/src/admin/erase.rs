@@ -12,7 +12,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
 use luminate_auth::AdminAccess;
-use luminate_model::Receipt;
+use luminate_model::{Offset, Receipt, Source};
 use luminate_queue::{DeadLetterFilter, QueueError};
 use luminate_runtime::http::{Authenticated, Problem};
 use luminate_storage::{NotedErasure, ReachError, StorageError};
@@ -202,7 +202,13 @@ async fn remove_samples(state: &AdminState, id: &str, noted: &NotedErasure) -> R
 
 /// Waits until all writers have passed what the queue held.
 async fn reach(state: &AdminState, noted: &NotedErasure) -> Result<(), EraseError> {
-    let Some(watermarks) = &state.watermarks else { return Ok(state.progress.reach(&noted.up_to).await?) };
+    let Some(watermarks) = &state.watermarks else {
+        // Where the store is shared, its ledger also names sources that are not this queue's; they bring nothing here.
+        let ends = state.queue.ends().await?;
+        let is_own = |(source, _): &&(Source, Offset)| ends.iter().any(|(known, _)| known == source);
+        let own: Vec<(Source, Offset)> = noted.up_to.iter().filter(is_own).copied().collect();
+        return Ok(state.progress.reach(&own).await?);
+    };
     let mut ends = Receipt::default();
     noted.up_to.iter().for_each(|(source, end)| ends.add(*source, *end));
     Ok(watermarks.reach(&ends).await?)
