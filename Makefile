@@ -94,9 +94,12 @@ docker-answers:
 	@docker compose version >/dev/null 2>&1 || { echo "Docker Compose is not there: install Docker Engine with its compose plugin (https://docs.docker.com/engine/install/)" >&2; exit 1; }
 	@docker info >/dev/null 2>&1 || { echo "Docker does not answer: start it, and check that you may use it (docker info)" >&2; exit 1; }
 
-chaos: deps-test build ## Longer fault runs; SEED=n repeats one, ROUNDS=n sets how many
-	LUMINATE_CHAOS_ROUNDS="$${ROUNDS:-50}" LUMINATE_CHAOS_SEED="$${SEED:-}" \
-	  $(CARGO) test --release -p luminate-tests --test black_box -- --ignored --nocapture chaos
+chaos: deps-test ## Longer fault runs; SEED=n repeats one, ROUNDS=n sets how many rounds, ONLY=name picks some
+	$(CARGO) build --release --workspace --all-targets
+	@seed="$${SEED:-$$RANDOM$$RANDOM}"; \
+	  echo "seed $$seed: make chaos SEED=$$seed$${ROUNDS:+ ROUNDS=$$ROUNDS}$${ONLY:+ ONLY=$$ONLY} repeats its choices"; \
+	  LUMINATE_CHAOS_SEED="$$seed" LUMINATE_CHAOS_ROUNDS="$${ROUNDS:-}" $(CARGO) test --release --workspace --test black_box \
+	  -- --ignored --nocapture "chaos_$${ONLY:-}"
 
 test-coverage: deps ## Line coverage of the library crates by cargo-tarpaulin (report in the cache folder)
 	@command -v cargo-tarpaulin >/dev/null || $(CARGO) install --locked cargo-tarpaulin

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use luminate_tests::chaos::Rounds;
 use luminate_tests::samples::SampleMaker;
 use luminate_tests::{Client, Server, ServerOptions};
 use rand::rngs::StdRng;
@@ -42,13 +43,12 @@ fn write_until_gone(client: &Client, maker: &Mutex<SampleMaker>, stop: &AtomicBo
 }
 
 /// Rounds of load and `kill -9`, then the judgement.
-fn survive(rounds: u64, seed: u64) {
-    println!("seed {seed}");
-    let mut random = StdRng::seed_from_u64(seed);
+fn survive(mut rounds: Rounds) {
+    let seed = rounds.seed();
     let mut server = Server::start_with(ServerOptions { config: QUICK.to_owned(), ..ServerOptions::default() });
     let maker = Mutex::new(SampleMaker::new(seed));
     let fates = Mutex::new(Fates::default());
-    for round in 0..rounds {
+    while let Some(round) = rounds.next_round() {
         let client = server.client("acme");
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -56,11 +56,11 @@ fn survive(rounds: u64, seed: u64) {
                 let (client, maker, stop, fates) = (client.clone(), &maker, &stop, &fates);
                 scope.spawn(move || write_until_gone(&client, maker, stop, fates, seed ^ (round << 8) ^ writer));
             }
-            std::thread::sleep(Duration::from_millis(random.random_range(20..600)));
-            if random.random_bool(0.2) {
+            std::thread::sleep(Duration::from_millis(rounds.random.random_range(20..600)));
+            if rounds.random.random_bool(0.2) {
                 // Now and then with the queue empty and nothing under way but what the server does by itself.
                 stop.store(true, Ordering::Relaxed);
-                std::thread::sleep(Duration::from_millis(random.random_range(100..400)));
+                std::thread::sleep(Duration::from_millis(rounds.random.random_range(100..400)));
             }
             server.kill();
             stop.store(true, Ordering::Relaxed);
@@ -73,7 +73,10 @@ fn survive(rounds: u64, seed: u64) {
     let stored = client.count_by(Some(&receipt), "crash", "n");
     let fates = fates.into_inner().unwrap();
     let acknowledged: u64 = fates.acknowledged.iter().map(|numbers| numbers.end - numbers.start).sum();
-    assert!(acknowledged > rounds, "hardly anything was acknowledged ({acknowledged}): this run proves nothing");
+    assert!(
+        acknowledged > rounds.count(),
+        "hardly anything was acknowledged ({acknowledged}): this run proves nothing"
+    );
     for numbers in &fates.acknowledged {
         for number in numbers.clone() {
             let times = stored.get(&number.to_string()).copied().unwrap_or_default();
@@ -89,19 +92,17 @@ fn survive(rounds: u64, seed: u64) {
     let unknown: u64 = fates.unknown.iter().map(|numbers| numbers.end - numbers.start).sum();
     let total: u64 = stored.values().sum();
     assert!((acknowledged..=acknowledged + unknown).contains(&total), "{total} stored, {acknowledged} acknowledged");
-    println!("{rounds} kills: {acknowledged} samples acknowledged, {unknown} unknown, {total} stored");
+    rounds.tell(format_args!("{acknowledged} samples acknowledged, {unknown} unknown, {total} stored"));
 }
 
 #[test]
 fn acknowledged_samples_survive_kills_exactly_once() {
-    survive(12, 20_150_517);
+    survive(Rounds::few("single node kills", 12));
 }
 
-/// `make chaos`: many more rounds, from a seed that is printed and can be given again.
+/// `make chaos`: many more rounds.
 #[test]
 #[ignore = "long; `make chaos` runs it"]
 fn chaos_kills() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seed = number("LUMINATE_CHAOS_SEED").unwrap_or_else(rand::random);
-    survive(number("LUMINATE_CHAOS_ROUNDS").unwrap_or(50), seed);
+    survive(Rounds::many("single node kills", 50));
 }

@@ -14,10 +14,12 @@
 //! | [`small_disk`] | [`SmallDisk`]: a disk that is soon full |
 //! | [`wait`] | waiting on conditions |
 //! | [`engines`] | real brokers and databases |
+//! | [`chaos`] | [`Rounds`](chaos::Rounds) of longer fault runs |
 //! | [`cluster`] | [`Cluster`]: gateways, writers and query-apis between those |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
+pub mod chaos;
 pub mod client;
 pub mod cluster;
 pub mod engines;

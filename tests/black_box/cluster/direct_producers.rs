@@ -1,14 +1,14 @@
 //! Direct producers: Kafka's ACLs decide who writes to which tenant's topic, and what cannot be used goes to the dead
 //! letters with a clear reason.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
-use luminate_tests::Cluster;
 use luminate_tests::cluster::direct::{DirectProducer, schema_path};
-use luminate_tests::cluster::{ClusterOptions, Engine, ServiceProcess, client};
+use luminate_tests::cluster::{ClusterOptions, Engine, Half, ServiceProcess, Step, client};
 use luminate_tests::engines::{Kafka, KafkaOptions};
 use luminate_tests::server::{binary, token};
-use luminate_tests::wait;
+use luminate_tests::{Cluster, wait};
 use serde_json::{Value, json};
 
 fn lines(metric: &str, samples: u64) -> String {
@@ -32,6 +32,18 @@ fn dead_letters(writer: &ServiceProcess, tenant: &str, count: usize) -> Vec<Valu
         let letters = page["deadLetters"].as_array().expect("a list").clone();
         (letters.len() >= count).then_some(letters)
     })
+}
+
+fn published_schema() -> Value {
+    serde_json::from_slice(&std::fs::read(schema_path()).unwrap()).unwrap()
+}
+
+/// A producer that knows a field which no published schema has.
+fn of_a_newer_schema() -> DirectProducer {
+    let mut newer = published_schema();
+    let field = json!({"name": "region", "type": "string", "default": ""});
+    newer["fields"].as_array_mut().unwrap().push(field);
+    DirectProducer { schema: Some(newer.to_string()), ..DirectProducer::default() }
 }
 
 #[test]
@@ -70,7 +82,7 @@ fn records_that_cannot_be_used_go_to_the_dead_letters_with_their_reason() {
     let options = ClusterOptions { direct_tenants: vec!["acme".to_owned()], ..ClusterOptions::default() };
     let cluster = Cluster::prepare(options);
     let (query, writer) = (cluster.start_query(), cluster.start_writer());
-    let published: Value = serde_json::from_slice(&std::fs::read(schema_path()).unwrap()).unwrap();
+    let published = published_schema();
 
     // Defaults are no part of a schema's fingerprint, so this is the published one, and fills in a tenant.
     let mut foreign = published.clone();
@@ -78,11 +90,7 @@ fn records_that_cannot_be_used_go_to_the_dead_letters_with_their_reason() {
     let foreign = DirectProducer { schema: Some(foreign.to_string()), ..DirectProducer::default() };
     foreign.write_all(&cluster, "acme", &lines("foreign", 3));
 
-    let mut newer = published;
-    let field = json!({"name": "region", "type": "string", "default": ""});
-    newer["fields"].as_array_mut().unwrap().push(field);
-    let newer = DirectProducer { schema: Some(newer.to_string()), ..DirectProducer::default() };
-    newer.write_all(&cluster, "acme", &lines("newer", 3));
+    of_a_newer_schema().write_all(&cluster, "acme", &lines("newer", 3));
 
     DirectProducer::default().write_all(&cluster, "acme", &lines("good", 3));
     wait_count(&query, "acme", "good", 3);
@@ -94,4 +102,27 @@ fn records_that_cannot_be_used_go_to_the_dead_letters_with_their_reason() {
     for (tenant, metric) in [("acme", "foreign"), ("globex", "foreign"), ("acme", "newer")] {
         assert_eq!(client(&query, tenant).count(None, metric), 0, "{tenant} has samples of {metric}");
     }
+}
+
+/// A dead letter is durable before its record is passed: killed before Kafka has it, or before it knows that Kafka has it, a
+/// writer leaves it to the next one.
+#[test]
+fn a_writer_killed_with_a_dead_letter_in_hand_loses_and_doubles_none() {
+    let options = ClusterOptions { direct_tenants: vec!["acme".to_owned()], ..ClusterOptions::default() };
+    let cluster = Cluster::prepare(options);
+    let query = cluster.start_query();
+    let (mut writer, gates) = cluster.start_gated_writer();
+    for half in [Half::Request, Half::Answer] {
+        let held = gates.hold(Step::DeadLetters, half);
+        of_a_newer_schema().write_all(&cluster, "acme", &lines("newer", 1));
+        held.wait();
+        writer.kill();
+        drop(held);
+        writer.start_again();
+    }
+    DirectProducer::default().write_all(&cluster, "acme", &lines("good", 1));
+    wait_count(&query, "acme", "good", 1);
+    let letters = dead_letters(&writer, "acme", 2);
+    let ids: BTreeSet<String> = letters.iter().map(|letter| letter["id"].to_string()).collect();
+    assert!(letters.len() == 2 && ids.len() == 2, "{letters:?}");
 }

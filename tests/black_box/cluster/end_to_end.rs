@@ -1,14 +1,14 @@
 //! Samples that went in through two gateways and a direct producer come out through the query-api, each once.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
 use flate2::read::GzDecoder;
-use luminate_tests::Cluster;
 use luminate_tests::cluster::direct::DirectProducer;
 use luminate_tests::cluster::{ClusterOptions, client};
-use luminate_tests::samples::SampleMaker;
-use luminate_tests::wait;
+use luminate_tests::samples::{SampleMaker, now_ms};
+use luminate_tests::{Client, Cluster, wait};
 use serde_json::{Value, json};
 
 const METRIC: &str = "http_requests";
@@ -29,13 +29,32 @@ fn requests() -> Vec<Value> {
     lines.map(Result::unwrap).enumerate().filter_map(sample).collect()
 }
 
-/// How many samples there are of each status, by counting them here.
-fn by_status<'a>(samples: impl IntoIterator<Item = &'a Value>) -> Vec<(String, f64)> {
-    let mut counts = std::collections::BTreeMap::<String, f64>::new();
+/// Counts or sums of samples by the values of a dimension.
+type Totals = BTreeMap<String, f64>;
+
+/// The totals of an aggregation by a dimension, computed here.
+fn expected(samples: &[Value], aggregation: &str, dimension: &str) -> Totals {
+    let mut totals = Totals::new();
     for sample in samples {
-        *counts.entry(sample["dimensions"]["status"].as_str().unwrap().to_owned()).or_default() += 1.0;
+        let group = sample["dimensions"][dimension].as_str().unwrap();
+        let share = if aggregation == "count" { 1.0 } else { sample["value"].as_f64().unwrap() };
+        *totals.entry(group.to_owned()).or_default() += share;
     }
-    counts.into_iter().collect()
+    totals
+}
+
+/// The same as a query-api answers.
+fn answered(reader: &Client, aggregation: &str, dimension: &str) -> Totals {
+    let answer = reader.query(
+        None,
+        &json!({
+            "queryType": "aggregate", "metricName": METRIC, "aggregation": aggregation, "groupBy": [dimension],
+            "timeRange": {"start": 0, "end": 4_102_444_800_000_i64}, "limit": 10_000,
+        }),
+    );
+    assert_eq!(answer["truncated"], false, "{answer}");
+    let results = answer["results"].as_array().unwrap().iter();
+    results.map(|row| (row["group"][dimension].as_str().unwrap().to_owned(), row["value"].as_f64().unwrap())).collect()
 }
 
 #[test]
@@ -49,13 +68,16 @@ fn what_goes_in_by_gateways_and_a_direct_producer_comes_out() {
     assert!(samples.len() > 9_000, "the access log has {} requests", samples.len());
     let (direct, by_http) = samples.split_at(samples.len() / 3);
 
-    let lines: String = direct.iter().map(|sample| format!("{sample}\n")).collect();
-    DirectProducer::default().write_all(&cluster, "acme", &lines);
     let mut receipts = Vec::new();
-    for (number, chunk) in by_http.chunks(500).enumerate() {
-        let gateway = &gateways[number % 2];
-        receipts.push(client(gateway, "acme").write_all(&json!({ "metrics": chunk })));
-    }
+    std::thread::scope(|scope| {
+        let lines: String = direct.iter().map(|sample| format!("{sample}\n")).collect();
+        let cluster = &cluster;
+        scope.spawn(move || DirectProducer::default().write_all(cluster, "acme", &lines));
+        for (number, chunk) in by_http.chunks(500).enumerate() {
+            let gateway = &gateways[number % 2];
+            receipts.push(client(gateway, "acme").write_all(&json!({ "metrics": chunk })));
+        }
+    });
 
     let reader = client(&query, "acme");
     // A receipt holds for its own request alone: by the last two all that came through gateways is there.
@@ -66,18 +88,11 @@ fn what_goes_in_by_gateways_and_a_direct_producer_comes_out() {
     wait::until("the direct producer's samples are stored", || {
         (reader.count(None, METRIC) >= samples.len() as u64).then_some(())
     });
-    let answer = reader.query(
-        None,
-        &json!({
-            "queryType": "aggregate", "metricName": METRIC, "aggregation": "count", "groupBy": ["status"],
-            "timeRange": {"start": 0, "end": 4_102_444_800_000_i64},
-        }),
-    );
-    let results = answer["results"].as_array().unwrap().iter();
-    let found: Vec<_> = results
-        .map(|row| (row["group"]["status"].as_str().unwrap().to_owned(), row["value"].as_f64().unwrap()))
-        .collect();
-    assert_eq!(found, by_status(&samples));
+    for (aggregation, dimension) in [("count", "status"), ("sum", "status"), ("count", "client"), ("sum", "client")] {
+        let found = answered(&reader, aggregation, dimension);
+        assert_eq!(found, expected(&samples, aggregation, dimension), "{aggregation} by {dimension}");
+    }
+    cluster.operate(&["reconcile"]);
     assert_eq!(client(&query, "other").count(None, METRIC), 0, "another tenant sees nothing of it");
 }
 
@@ -109,4 +124,40 @@ fn a_repeat_is_stored_once_also_across_a_writers_restart_and_crash() {
     assert_eq!(count(&receipt), numbers.end);
 
     assert_eq!(count(&write(0, "second")), 2 * numbers.end, "another key is another request");
+}
+
+/// The table's arithmetic of times must not wrap: not before 1970, and not where a time and a long retention add up to more than
+/// a number of seconds holds.
+#[test]
+fn samples_of_all_times_are_there_whatever_their_retention() {
+    const DAY: i64 = 86_400_000;
+    let retention = json!({"tenants": {"long": {"defaultDays": 10_000}, "short": {"defaultDays": 2}}});
+    let gateway = json!({"gateway": {"samples": {"furthestFuture": "200000d"}}});
+    let cluster = Cluster::prepare(ClusterOptions { gateway, retention, ..ClusterOptions::default() });
+    let (gateway, query, _writer) = (cluster.start_gateway(), cluster.start_query(), cluster.start_writer());
+    let now = now_ms();
+    let (first, last) = (-2_208_988_800_000, 10_413_791_999_999);
+    let ahead = [now, now + 3650 * DAY, 4_294_967_295_000, 4_294_967_296_000, last];
+    let tenants = [
+        ("ever", [&[first, -1, 0, now - 10_001 * DAY], ahead.as_slice()].concat()),
+        ("long", [&[now - 9_999 * DAY], ahead.as_slice()].concat()),
+        ("short", [&[now - DAY], ahead.as_slice()].concat()),
+    ];
+    let receipts = tenants.each_ref().map(|(tenant, times)| {
+        let sample = |time: &i64| json!({"name": "times", "timestamp": time, "value": 1});
+        client(&gateway, tenant).write_all(&json!({"metrics": times.iter().map(sample).collect::<Vec<_>>()}))
+    });
+    for merged in [false, true] {
+        for ((tenant, times), receipt) in tenants.iter().zip(&receipts) {
+            let answer = client(&query, tenant).query(
+                Some(receipt),
+                &json!({"queryType": "raw", "metricName": "times", "timeRange": {"start": first, "end": last + 1}}),
+            );
+            let found = answer["samples"].as_array().unwrap().iter();
+            let found: Vec<i64> = found.map(|sample| sample["timestamp"].as_i64().unwrap()).collect();
+            assert_eq!(&found, times, "of the tenant {tenant}, merged: {merged}");
+        }
+        // Merges remove what has expired.
+        cluster.clickhouse.query(&format!("OPTIMIZE TABLE {}.samples FINAL", cluster.database()));
+    }
 }

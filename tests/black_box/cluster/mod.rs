@@ -5,21 +5,27 @@
 //! | `verdict` | the judge of the others finds what is doubled, lost or foreign |
 //! | `end_to_end` | real data through two gateways and a direct producer comes out whole; a repeat is stored once |
 //! | `writer_kills` | `kill -9` of writers at any moment |
+//! | `protocol_steps` | `kill -9` of writers at each step of their protocol |
 //! | `scaling` | writers come and go under load; a storm of rebalances |
 //! | `frozen_writer` | a writer that stood still past its session and goes on |
 //! | `store_outage` | ClickHouse is killed, or gone for a while |
+//! | `store_torn` | ClickHouse is killed when it knows an insert's token and has not its rows |
+//! | `broker_kills` | `kill -9` of the leader and of the coordinator of three brokers |
 //! | `queue_outage` | Kafka is gone for a while, or answers nothing |
 //! | `gateway_kills` | `kill -9` of gateways: what was not answered is repeated with its key |
 //! | `direct_producers` | who may write where, and what becomes of records that cannot be used |
 //! | `stopped_partitions` | idle partitions go on; removed records and lost commits stop a partition loudly |
 
+mod broker_kills;
 mod direct_producers;
 mod end_to_end;
 mod frozen_writer;
 mod gateway_kills;
+mod protocol_steps;
 mod queue_outage;
 mod scaling;
 mod stopped_partitions;
 mod store_outage;
+mod store_torn;
 mod verdict;
 mod writer_kills;

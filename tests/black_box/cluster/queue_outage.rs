@@ -1,11 +1,14 @@
 //! Kafka is gone for a while: gateways answer 503 with `Retry-After`, come back by themselves, and nothing that was
 //! acknowledged is lost.
 
-use luminate_tests::Cluster;
+use std::time::Duration;
+
 use luminate_tests::cluster::{ClusterOptions, Engine, Load, LoadOptions};
 use luminate_tests::engines::{Kafka, KafkaOptions};
-use luminate_tests::{Client, wait};
+use luminate_tests::{Client, Cluster, wait};
 use serde_json::json;
+
+const A_MINUTE: Duration = Duration::from_secs(60);
 
 fn cluster_with_its_own_queue() -> Cluster {
     let kafka = Engine::Own(Kafka::start(KafkaOptions::default()));
@@ -13,30 +16,57 @@ fn cluster_with_its_own_queue() -> Cluster {
     Cluster::prepare(ClusterOptions { kafka, kafka_section, ..ClusterOptions::default() })
 }
 
-/// A load goes on while `gone` takes the broker away until gateways refuse, and `back` brings it back.
-fn survive(gone: impl Fn(&Kafka), back: impl Fn(&Kafka)) {
+/// A load goes on while `gone` takes the broker away until gateways refuse, and `more` time beyond; then `back` brings it back.
+fn survive(gone: impl Fn(&Kafka), more: Duration, back: impl Fn(&Kafka)) {
     let cluster = cluster_with_its_own_queue();
     let gateway = cluster.start_gateway();
     let query = cluster.start_query();
-    let _writers = [cluster.start_writer(), cluster.start_writer()];
-    let load = Load::start(&cluster, &LoadOptions { keyed: true, ..LoadOptions::default() });
+    let writers = [cluster.start_writer(), cluster.start_writer()];
+    let patience = wait::PATIENCE + 2 * more;
+    let load = Load::start(&cluster, &LoadOptions { keyed: true, patience, ..LoadOptions::default() });
     load.wait_more(2_000);
     gone(&cluster.kafka);
     wait::until("the gateway refuses", || (load.refused() >= 8).then_some(()));
-    let ready = Client::new(gateway.url(), "").get("/readyz");
-    assert_eq!(ready.status, 200, "a gateway stays ready: all would vanish at once");
+    // How long it lasts is what this is about.
+    std::thread::sleep(more);
+    let (acknowledged, refused) = (load.acknowledged(), load.refused());
+    wait::until("the gateway refuses still", || (load.refused() >= refused + 8).then_some(()));
+    assert_eq!(load.acknowledged(), acknowledged, "a request was acknowledged without a broker");
+    for (process, path) in
+        [(&gateway, "/readyz"), (&gateway, "/healthz"), (&writers[0], "/healthz"), (&writers[1], "/healthz")]
+    {
+        let answer = Client::new(process.url(), "").get(path);
+        assert_eq!(answer.status, 200, "{path}: all would vanish at once, or be restarted, which mends nothing");
+    }
     back(&cluster.kafka);
     load.wait_more(2_000);
     let verdict = cluster.assert_exactly_once(&query, &load.finish());
+    eprintln!("a broker gone for {more:?} and more: {verdict}");
     assert_eq!(verdict.unknown, 0, "every request was repeated until it was acknowledged");
+    for writer in &writers {
+        assert_eq!(writer.metric("luminate_partitions_stopped", ""), 0.0, "{}", writer.log());
+    }
 }
 
 #[test]
 fn a_killed_broker_that_comes_back_has_lost_nothing() {
-    survive(|kafka| kafka.kill_node(1), |kafka| kafka.start_node(1));
+    survive(|kafka| kafka.kill_node(1), Duration::ZERO, |kafka| kafka.start_node(1));
 }
 
 #[test]
 fn a_broker_that_answers_nothing_for_a_while_has_lost_nothing() {
-    survive(|kafka| kafka.pause_node(1), |kafka| kafka.resume_node(1));
+    survive(|kafka| kafka.pause_node(1), Duration::ZERO, |kafka| kafka.resume_node(1));
+}
+
+/// `make chaos`: the same for a minute.
+#[test]
+#[ignore = "long; `make chaos` runs it"]
+fn chaos_a_broker_killed_for_a_minute() {
+    survive(|kafka| kafka.kill_node(1), A_MINUTE, |kafka| kafka.start_node(1));
+}
+
+#[test]
+#[ignore = "long; `make chaos` runs it"]
+fn chaos_a_broker_that_answers_nothing_for_a_minute() {
+    survive(|kafka| kafka.pause_node(1), A_MINUTE, |kafka| kafka.resume_node(1));
 }

@@ -1,44 +1,41 @@
 //! ClickHouse is killed under load, or gone for a while: writes go on being accepted, and writers catch up.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use luminate_tests::Cluster;
+use luminate_tests::chaos::Rounds;
 use luminate_tests::cluster::{ClusterOptions, Engine, Load, LoadOptions};
 use luminate_tests::engines::{ClickHouse, ClickHouseOptions};
-use luminate_tests::wait;
-use rand::rngs::StdRng;
-use rand::{Rng as _, SeedableRng as _};
+use luminate_tests::{Cluster, wait};
+use rand::Rng as _;
 
 fn cluster_with_its_own_store() -> Cluster {
     let clickhouse = Engine::Own(ClickHouse::start(ClickHouseOptions::default()));
     Cluster::prepare(ClusterOptions { clickhouse, ..ClusterOptions::default() })
 }
 
-fn survive(rounds: u64, seed: u64) {
-    println!("seed {seed}");
-    let mut random = StdRng::seed_from_u64(seed);
+fn survive(mut rounds: Rounds) {
     let cluster = cluster_with_its_own_store();
     let _gateway = cluster.start_gateway();
     let query = cluster.start_query();
     let writers = [cluster.start_writer(), cluster.start_writer()];
-    let load = Load::start(&cluster, &LoadOptions { seed, ..LoadOptions::default() });
+    let load = Load::start(&cluster, &LoadOptions { seed: rounds.seed(), ..LoadOptions::default() });
     let stored = || writers.iter().map(|writer| writer.metric("luminate_samples_stored_total", "")).sum::<f64>();
-    for _ in 0..rounds {
+    while rounds.next_round().is_some() {
         // Kills fall into inserts only where there are some.
         let before = stored();
         wait::until("the writers store", || (stored() > before).then_some(()));
-        std::thread::sleep(Duration::from_millis(random.random_range(0..400)));
+        std::thread::sleep(rounds.moment(400));
         cluster.clickhouse.kill();
         cluster.clickhouse.restart();
     }
     let verdict = cluster.assert_exactly_once(&query, &load.finish());
-    println!("{rounds} kills: {verdict:?}");
+    rounds.tell(&verdict);
     assert_eq!(verdict.unknown, 0, "the gateway ran all the time");
 }
 
 #[test]
 fn acknowledged_samples_are_stored_exactly_once_whenever_the_store_dies() {
-    survive(6, 20_150_517);
+    survive(Rounds::few("store kills", 6));
 }
 
 #[test]
@@ -66,52 +63,77 @@ fn writes_are_accepted_while_the_store_is_gone_and_writers_catch_up() {
     assert_eq!(verdict.unknown, 0, "the gateway ran all the time");
 }
 
+/// `make chaos`: gone for a minute. Writers keep their partitions meanwhile: the store's absence is no reason to hand them over.
+#[test]
+#[ignore = "long; `make chaos` runs it"]
+fn chaos_a_store_gone_for_a_minute() {
+    let cluster = cluster_with_its_own_store();
+    let gateway = cluster.start_gateway();
+    let query = cluster.start_query();
+    let writers = [cluster.start_writer(), cluster.start_writer()];
+    let load = Load::start(&cluster, &LoadOptions::default());
+    load.wait_more(2_000);
+    let handed_over =
+        || writers.iter().map(|writer| writer.log().matches("a partition was let go").count()).sum::<usize>();
+    let before = handed_over();
+    cluster.clickhouse.kill();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(60) {
+        load.wait_more(1_000);
+    }
+    assert_eq!(load.refused(), 0, "a request was refused while the store was away");
+    assert_eq!(gateway.health()["status"], "ok", "{}", gateway.health());
+    assert_eq!(handed_over(), before, "a writer let a partition go");
+    cluster.clickhouse.restart();
+    load.wait_more(2_000);
+    let verdict = cluster.assert_exactly_once(&query, &load.finish());
+    eprintln!("a store gone for a minute: {verdict}");
+    assert_eq!(verdict.unknown, 0, "the gateway ran all the time");
+    for writer in &writers {
+        assert_eq!(writer.metric("luminate_partitions_stopped", ""), 0.0, "{}", writer.log());
+    }
+}
+
 /// ClickHouse stands still (SIGSTOP) with inserts in hand, longer than a writer may store; meanwhile a writer dies and another
 /// takes over what it had sent. Then the server goes on with what it was given by both.
-fn survive_stillness(rounds: u64, seed: u64) {
-    println!("seed {seed}");
-    let mut random = StdRng::seed_from_u64(seed);
+fn survive_stillness(mut rounds: Rounds) {
     let cluster = cluster_with_its_own_store();
     let _gateway = cluster.start_gateway();
     let query = cluster.start_query();
     let mut writers = [cluster.start_writer(), cluster.start_writer()];
-    let load = Load::start(&cluster, &LoadOptions { seed, ..LoadOptions::default() });
-    for round in 0..rounds {
+    let load = Load::start(&cluster, &LoadOptions { seed: rounds.seed(), ..LoadOptions::default() });
+    while let Some(round) = rounds.next_round() {
         load.wait_more(500);
-        std::thread::sleep(Duration::from_millis(random.random_range(0..300)));
+        std::thread::sleep(rounds.moment(300));
         cluster.clickhouse.pause_node(1);
         let victim = &mut writers[round as usize % 2];
-        std::thread::sleep(Duration::from_millis(random.random_range(0..1000)));
+        std::thread::sleep(rounds.moment(1000));
         victim.kill();
         // The session of the dead writer, and the permit that came with it, end meanwhile.
-        std::thread::sleep(Duration::from_millis(random.random_range(500..4000)));
+        std::thread::sleep(Duration::from_millis(rounds.random.random_range(500..4000)));
         cluster.clickhouse.resume_node(1);
         victim.start_again();
     }
     let verdict = cluster.assert_exactly_once(&query, &load.finish());
-    println!("{rounds} pauses: {verdict:?}");
+    rounds.tell(&verdict);
     assert_eq!(verdict.unknown, 0, "the gateway ran all the time");
 }
 
 #[test]
 fn inserts_that_a_store_finishes_late_are_stored_once() {
-    survive_stillness(4, 20_150_517);
+    survive_stillness(Rounds::few("store stillness", 4));
 }
 
-/// `make chaos`: many more rounds, from a seed that is printed and can be given again.
+/// `make chaos`: many more rounds.
 #[test]
 #[ignore = "long; `make chaos` runs it"]
 fn chaos_store_kills() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seed = number("LUMINATE_CHAOS_SEED").unwrap_or_else(rand::random);
-    survive(number("LUMINATE_CHAOS_ROUNDS").unwrap_or(50), seed);
+    survive(Rounds::many("store kills", 50));
 }
 
 /// The same with a store that stands still.
 #[test]
 #[ignore = "long; `make chaos` runs it"]
 fn chaos_store_stillness() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seed = number("LUMINATE_CHAOS_SEED").unwrap_or_else(rand::random);
-    survive_stillness(number("LUMINATE_CHAOS_ROUNDS").unwrap_or(50), seed);
+    survive_stillness(Rounds::many("store stillness", 50));
 }

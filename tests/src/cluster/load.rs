@@ -31,12 +31,23 @@ pub struct LoadOptions {
     pub keyed: bool,
     /// The most samples of a request.
     pub max_samples: usize,
+    /// How long a tenant rests after each request.
+    pub pause: Duration,
+    /// How long a request is repeated at most.
+    pub patience: Duration,
     pub seed: u64,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { tenants: 4, keyed: false, max_samples: 60, seed: 20_150_517 }
+        Self {
+            tenants: 4,
+            keyed: false,
+            max_samples: 60,
+            pause: Duration::ZERO,
+            patience: wait::PATIENCE,
+            seed: 20_150_517,
+        }
     }
 }
 
@@ -154,6 +165,7 @@ impl TenantLoad {
                 Fate::Refused => {}
                 Fate::Unknown => self.written.unknown.push(numbers),
             }
+            std::thread::sleep(self.options.pause);
         }
         self.written
     }
@@ -166,7 +178,8 @@ impl TenantLoad {
             if key.is_none() || matches!(fate, Fate::Acknowledged(_)) {
                 return fate;
             }
-            assert!(began.elapsed() < wait::PATIENCE, "a request was repeated for {:?} in vain", wait::PATIENCE);
+            let patience = self.options.patience;
+            assert!(began.elapsed() < patience, "a request was repeated for {patience:?} in vain");
             // A client's pause, shorter than a polite one.
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -7,6 +7,7 @@
 //! | [`load`] | [`Load`]: tenants that write without a pause, and what became of each sample |
 //! | [`verdict`] | what is stored, held against what was written |
 //! | [`direct`] | a direct producer: the documented Python program |
+//! | [`gate`] | [`Gates`] between a writer and its engines, which hold up one step of its protocol |
 
 use std::ops::Deref;
 use std::process::{Command, Output};
@@ -20,10 +21,12 @@ use crate::engines::{ClickHouse, Kafka, unique_name};
 use crate::server::{SECRET, binary, token};
 
 pub mod direct;
+pub mod gate;
 pub mod load;
 pub mod process;
 pub mod verdict;
 
+pub use gate::{Gates, Half, Step};
 pub use load::{Load, LoadOptions, Written};
 pub use process::ServiceProcess;
 
@@ -58,6 +61,10 @@ pub struct ClusterOptions {
     pub kafka_section: Value,
     /// What is set beside the tests' own in a writer's configuration.
     pub writer: Value,
+    /// What is set beside the tests' own in a gateway's configuration.
+    pub gateway: Value,
+    /// The section `retention` of gateways and query-apis.
+    pub retention: Value,
 }
 
 impl Default for ClusterOptions {
@@ -69,6 +76,8 @@ impl Default for ClusterOptions {
             direct_tenants: Vec::new(),
             kafka_section: json!({}),
             writer: json!({}),
+            gateway: json!({}),
+            retention: json!({}),
         }
     }
 }
@@ -112,17 +121,18 @@ impl Cluster {
             "addresses": [options.clickhouse.url()], "database": database,
             "username": options.clickhouse.username(), "password": options.clickhouse.password(),
         });
-        let gateway = json!({
-            "kafka": kafka,
+        let mut gateway = json!({
+            "kafka": kafka, "retention": options.retention,
             "gateway": {"rateLimit": {"requestsPerSecond": 1_000_000, "samplesPerSecond": 100_000_000}},
         });
+        merge(&mut gateway, &options.gateway);
         let mut writer = json!({
             "kafka": kafka, "storage": {"clickhouse": clickhouse},
             "writer": {"batch": {"maxAge": "50ms"}, "retry": {"maxDelay": "500ms"}},
         });
         merge(&mut writer, &options.writer);
         let query = json!({
-            "kafka": kafka, "storage": {"clickhouse": clickhouse},
+            "kafka": kafka, "storage": {"clickhouse": clickhouse}, "retention": options.retention,
             "query": {
                 "rateLimit": {"requestsPerSecond": 1_000_000}, "receiptTimeout": "60s", "maxReceiptTimeout": "60s",
             },
@@ -166,7 +176,20 @@ impl Cluster {
 
     /// Starts a writer and waits until it is ready.
     pub fn start_writer(&self) -> ServiceProcess {
-        ServiceProcess::start("luminate-writer", &self.writer)
+        self.start_writer_with(&json!({}))
+    }
+
+    /// Starts a writer with more settings and waits until it is ready.
+    pub fn start_writer_with(&self, settings: &Value) -> ServiceProcess {
+        let mut writer = self.writer.clone();
+        merge(&mut writer, settings);
+        ServiceProcess::start("luminate-writer", &writer)
+    }
+
+    /// Starts a writer that speaks with its engines through gates.
+    pub fn start_gated_writer(&self) -> (ServiceProcess, Gates) {
+        let gates = Gates::before(self);
+        (self.start_writer_with(&gates.config()), gates)
     }
 
     /// Starts a writer with more set beside its configuration, and waits until it is ready.

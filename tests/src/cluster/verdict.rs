@@ -1,6 +1,7 @@
 //! What is stored, held against what was written.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 
 use super::load::METRIC;
@@ -48,6 +49,13 @@ impl Verdict {
         self.acknowledged += acknowledged;
         self.unknown += unknown;
         self.stored += all;
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { acknowledged, unknown, stored } = self;
+        write!(f, "{acknowledged} samples acknowledged, {unknown} unknown, {stored} stored")
     }
 }
 

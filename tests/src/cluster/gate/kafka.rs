@@ -1,0 +1,109 @@
+//! Kafka's frames: four bytes of length, and in a request the number of the API, its version and the number that its answer
+//! repeats.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read as _};
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use super::wire::{Connection, forward};
+use super::{Fate, Half, Step, Watch};
+
+const PRODUCE: i16 = 0;
+const METADATA: i16 = 3;
+const OFFSET_COMMIT: i16 = 8;
+const FIND_COORDINATOR: i16 = 10;
+
+/// Where brokers say of themselves to be.
+const HOST: &[u8] = b"127.0.0.1";
+
+/// What was asked, by the number that the answer repeats.
+type Asked = Arc<Mutex<BTreeMap<[u8; 4], (i16, Option<Step>)>>>;
+
+/// Takes a connection to its end.
+pub(super) fn relay(connection: Connection) -> io::Result<()> {
+    let Connection { mut client, mut server, ports, watch } = connection;
+    let asked = Asked::default();
+    let mut answers = Answers { from: server.try_clone()?, to: client.try_clone()?, asked: Arc::clone(&asked), ports };
+    let answering = {
+        let watch = Arc::clone(&watch);
+        std::thread::spawn(move || {
+            let ended = answers.relay(&watch);
+            // A broker that is gone is gone for the client too.
+            let _ = answers.to.shutdown(Shutdown::Both);
+            ended
+        })
+    };
+    while let Ok(request) = frame(&mut client) {
+        let api = i16::from_be_bytes([request[4], request[5]]);
+        let step = step(api, &request);
+        asked.lock().unwrap().insert([request[8], request[9], request[10], request[11]], (api, step));
+        let fate = step.map_or(Fate::Pass, |step| watch.admit(step, Half::Request));
+        if forward(&mut server, &request, fate).is_err() {
+            break;
+        }
+    }
+    // What the server still says to those requests is of interest, the client gone or not.
+    let _ = server.shutdown(Shutdown::Write);
+    answering.join().expect("answers are relayed")
+}
+
+/// Which step of the protocol a writer's request is. Its producer writes nothing but dead letters.
+fn step(api: i16, request: &[u8]) -> Option<Step> {
+    match api {
+        PRODUCE => Some(Step::DeadLetters),
+        OFFSET_COMMIT if contains(request, b"\"incarnation\"") => Some(Step::Intent),
+        OFFSET_COMMIT => Some(Step::Settled),
+        _ => None,
+    }
+}
+
+/// The way back.
+struct Answers {
+    from: TcpStream,
+    to: TcpStream,
+    asked: Asked,
+    ports: (u16, u16),
+}
+
+impl Answers {
+    fn relay(&mut self, watch: &Watch) -> io::Result<()> {
+        loop {
+            let mut answer = frame(&mut self.from)?;
+            let number = [answer[4], answer[5], answer[6], answer[7]];
+            let (api, step) = self.asked.lock().unwrap().remove(&number).unwrap_or((-1, None));
+            if matches!(api, METADATA | FIND_COORDINATOR) {
+                replace_ports(&mut answer, self.ports);
+            }
+            let fate = step.map_or(Fate::Pass, |step| watch.admit(step, Half::Answer));
+            forward(&mut self.to, &answer, fate)?;
+        }
+    }
+}
+
+/// The next frame, its length included.
+fn frame(from: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut frame = vec![0; 4];
+    from.read_exact(&mut frame)?;
+    let length = u32::from_be_bytes([frame[0], frame[1], frame[2], frame[3]]) as usize;
+    if length < 8 {
+        return Err(io::Error::from(io::ErrorKind::InvalidData));
+    }
+    frame.resize(4 + length, 0);
+    from.read_exact(&mut frame[4..])?;
+    Ok(frame)
+}
+
+/// In whatever version of the format, a broker's host is followed by its port, in four bytes.
+fn replace_ports(answer: &mut [u8], (theirs, ours): (u16, u16)) {
+    let place = [HOST, &u32::from(theirs).to_be_bytes()].concat();
+    for at in 0..answer.len() {
+        if answer[at..].starts_with(&place) {
+            answer[at + HOST.len()..at + place.len()].copy_from_slice(&u32::from(ours).to_be_bytes());
+        }
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
