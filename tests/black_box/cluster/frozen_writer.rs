@@ -44,7 +44,8 @@ fn chaos_frozen_writers() {
     survive(Rounds::many("frozen writers", 50));
 }
 
-/// It stands still with its intent acknowledged and the insert not sent. When it wakes, its permission to insert has run out.
+/// It stands still with its intent acknowledged and the insert about to be sent. When it wakes, its permission to insert has run
+/// out, whether it has heard of that or not.
 #[test]
 fn a_writer_that_wakes_with_an_insert_in_hand_does_not_send_it() {
     let cluster = Cluster::prepare(ClusterOptions { partitions: 1, ..ClusterOptions::default() });
@@ -55,7 +56,7 @@ fn a_writer_that_wakes_with_an_insert_in_hand_does_not_send_it() {
     let count = |receipt: &str| client(&query, "acme").count(Some(receipt), "frozen");
     assert_eq!(count(&write()), 10);
 
-    let held = gates.hold(Step::Intent, Half::Answer);
+    let held = gates.hold(Step::Ledger, Half::Answer);
     let receipt = write();
     held.wait();
     frozen.signal(libc::SIGSTOP);

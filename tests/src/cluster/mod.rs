@@ -176,14 +176,7 @@ impl Cluster {
 
     /// Starts a writer and waits until it is ready.
     pub fn start_writer(&self) -> ServiceProcess {
-        self.start_writer_with(&json!({}))
-    }
-
-    /// Starts a writer with more settings and waits until it is ready.
-    pub fn start_writer_with(&self, settings: &Value) -> ServiceProcess {
-        let mut writer = self.writer.clone();
-        merge(&mut writer, settings);
-        ServiceProcess::start("luminate-writer", &writer)
+        ServiceProcess::start("luminate-writer", &self.writer)
     }
 
     /// Starts a writer that speaks with its engines through gates.

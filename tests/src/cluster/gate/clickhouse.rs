@@ -28,7 +28,11 @@ fn step(request: &[u8]) -> Option<Step> {
     if line.contains("INSERT") && line.contains(".samples") {
         return Some(Step::Insert);
     }
-    (line.contains("+AS+slice") || body.contains(" AS slice")).then_some(Step::Count)
+    match body {
+        _ if body.contains(" AS slice") => Some(Step::Count),
+        _ if body.contains(".erasures") => Some(Step::Ledger),
+        _ => None,
+    }
 }
 
 /// The next request or answer, whole; none where the connection has ended.

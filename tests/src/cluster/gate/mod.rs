@@ -28,6 +28,8 @@ pub enum Step {
     Intent,
     /// Dead letters, before the batch they come from.
     DeadLetters,
+    /// What is erased is looked up, between the intent and the insert.
+    Ledger,
     /// One slice of a batch.
     Insert,
     /// The rows of a batch are counted, to settle it.
