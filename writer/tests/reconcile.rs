@@ -121,8 +121,8 @@ async fn cluster(brokers: &str) -> KafkaCluster {
     config.topics.tenant = format!("{name}.tenant.{{tenant}}.samples");
     config.topics.dead_letters = format!("{name}.deadletters");
     config.topics.partitions = 1;
-    config.topics.replication = 1;
-    config.topics.min_insync_replicas = 1;
+    config.topics.replication = Some(1);
+    config.topics.min_insync_replicas = Some(1);
     config.consumer.group = format!("{name}-group");
     let cluster = KafkaCluster::new(config).unwrap();
     TopicAdmin::new(&cluster).unwrap().apply(&[]).await.unwrap();

@@ -209,6 +209,15 @@ impl KafkaCluster {
         Ok(metadata.topics().first().map(read))
     }
 
+    /// How many brokers there are at this moment.
+    pub(crate) fn brokers(&self) -> Result<u32, QueueError> {
+        self.serve();
+        // Asked for one topic by name, a broker may make it.
+        let metadata = self.shared.inspector.fetch_metadata(None, REQUEST_TIMEOUT);
+        let metadata = metadata.map_err(|error| unavailable("brokers are not listed", &error))?;
+        Ok(u32::try_from(metadata.brokers().len()).unwrap_or(u32::MAX))
+    }
+
     /// Names of the topics of samples that there are.
     fn topic_names(&self) -> Result<Vec<String>, QueueError> {
         let samples = self.names().samples().to_owned();

@@ -50,10 +50,10 @@ pub struct TopicsConfig {
     /// Partitions of the topic that gateways write. More can be had later: series then move, and a write request that is repeated
     /// across the change may be stored twice.
     pub partitions: u32,
-    /// Copies of every partition.
-    pub replication: u32,
-    /// Copies that must have a record before it counts as written.
-    pub min_insync_replicas: u32,
+    /// Copies of every partition. Unless set 3, or as many as there are brokers where there are fewer.
+    pub replication: Option<u32>,
+    /// Copies that must have a record before it counts as written. Unless set one less than there are copies, and at least 1.
+    pub min_insync_replicas: Option<u32>,
     /// How long records are kept, whether they were stored or not.
     pub retention: HumanDuration,
 }
@@ -213,8 +213,8 @@ impl Default for TopicsConfig {
             tenant_topics: true,
             dead_letters: "luminate.deadletters.v1".to_owned(),
             partitions: 12,
-            replication: 3,
-            min_insync_replicas: 2,
+            replication: None,
+            min_insync_replicas: None,
             retention: HumanDuration::new(Duration::from_secs(7 * 86_400)),
         }
     }
@@ -240,7 +240,7 @@ impl Default for ConsumerConfig {
             max_poll_interval: HumanDuration::new(Duration::from_secs(300)),
             prefetch: ByteSize::mib(16),
             watch_interval: HumanDuration::new(Duration::from_secs(5)),
-            discovery_interval: HumanDuration::new(Duration::from_secs(30)),
+            discovery_interval: HumanDuration::new(Duration::from_secs(5)),
             assign: BTreeMap::new(),
         }
     }

@@ -64,8 +64,9 @@ impl KafkaConfig {
         let placeholders = topics.tenant.matches(TENANT_PLACEHOLDER).count();
         ensure(placeholders == 1, "topics.tenant", "must hold {tenant} once")?;
         ensure(topics.partitions > 0, "topics.partitions", "must be at least 1")?;
-        ensure(topics.replication > 0, "topics.replication", "must be at least 1")?;
-        let in_sync = (1..=topics.replication).contains(&topics.min_insync_replicas);
+        ensure(topics.replication != Some(0), "topics.replication", "must be at least 1")?;
+        let most = topics.replication.unwrap_or(u32::MAX);
+        let in_sync = topics.min_insync_replicas.is_none_or(|in_sync| (1..=most).contains(&in_sync));
         ensure(in_sync, "topics.minInsyncReplicas", "must be from 1 to topics.replication")?;
         self.check_clients()?;
         self.check_security()?;
@@ -180,7 +181,8 @@ mod tests {
         config.topics.tenant = "samples".to_owned();
         assert!(refused(&config).starts_with("kafka.topics.tenant"));
         let mut config = valid();
-        config.topics.min_insync_replicas = 4;
+        config.topics.replication = Some(3);
+        config.topics.min_insync_replicas = Some(4);
         assert!(refused(&config).starts_with("kafka.topics.minInsyncReplicas"));
     }
 }

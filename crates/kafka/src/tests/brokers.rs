@@ -82,8 +82,8 @@ async fn a_broken_client_is_replaced() {
 async fn a_killed_broker_loses_and_doubles_nothing() {
     let kafka = start(KafkaOptions { nodes: 3, ..KafkaOptions::default() }).await;
     let mut config = config(brokers(&kafka));
-    config.topics.replication = 3;
-    config.topics.min_insync_replicas = 2;
+    config.topics.replication = Some(3);
+    config.topics.min_insync_replicas = Some(2);
     config.producer.delivery_timeout = Duration::from_secs(20).into();
     // Longer than it takes until another broker coordinates the group.
     config.consumer.session_timeout = Duration::from_secs(45).into();

@@ -38,8 +38,8 @@ pub(crate) fn config(brokers: Vec<String>) -> KafkaConfig {
     config.topics.tenant = format!("{name}.tenant.{{tenant}}.samples");
     config.topics.dead_letters = format!("{name}.deadletters");
     config.topics.partitions = 3;
-    config.topics.replication = 1;
-    config.topics.min_insync_replicas = 1;
+    config.topics.replication = Some(1);
+    config.topics.min_insync_replicas = Some(1);
     config.producer.linger = HumanDuration::new(Duration::from_millis(1));
     config.producer.max_record_bytes = ByteSize::mib(1);
     config.consumer.group = format!("{name}-group");

@@ -33,7 +33,7 @@ async fn differences_are_told_and_mended() {
     client.alter_configs(&[change], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
     let mut config = config;
     config.topics.partitions = 4;
-    config.topics.replication = 2;
+    config.topics.replication = Some(2);
     let admin = TopicAdmin::new(&KafkaCluster::new(config).unwrap()).unwrap();
     let differences = || async { check(&admin).await.iter().map(ToString::to_string).collect::<Vec<_>>() };
     let wanted = format!("{topic}: message.timestamp.type is CreateTime, LogAppendTime wanted");

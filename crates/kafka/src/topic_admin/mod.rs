@@ -4,7 +4,7 @@
 //! | module | holds |
 //! |---|---|
 //! | this one | [`TopicAdmin`]: check and apply |
-//! | `desired` | [`DesiredTopic`]: what topics should be like |
+//! | `desired` | [`DesiredTopic`], [`Copies`]: what topics should be like |
 
 mod desired;
 
@@ -20,7 +20,7 @@ use rdkafka::admin::{
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::metadata::MetadataTopic;
 
-pub use desired::DesiredTopic;
+pub use desired::{Copies, DesiredTopic};
 
 use crate::cluster::KafkaCluster;
 use crate::context::QuietContext;
@@ -116,10 +116,22 @@ impl TopicAdmin {
         Ok(Self { cluster: cluster.clone(), client })
     }
 
-    /// What the configuration wants: the shared topics, and one for each tenant named.
-    #[must_use]
-    pub fn desired(&self, tenants: &[TenantId]) -> Vec<DesiredTopic> {
-        desired::desired_topics(self.cluster.config(), tenants)
+    /// How many copies partitions should have.
+    ///
+    /// # Errors
+    /// [`KafkaError::Brokers`]
+    pub async fn copies(&self) -> Result<Copies, KafkaError> {
+        let cluster = self.cluster.clone();
+        let brokers = blocking(move || cluster.brokers()).await;
+        let failed =
+            |reason: String| KafkaError::Brokers { doing: "did not tell how many they are".to_owned(), reason };
+        let brokers = brokers.map_err(|error| failed(error.to_string()))?;
+        Ok(Copies::new(&self.cluster.config().topics, brokers))
+    }
+
+    /// What is wanted: the shared topics, and one for each tenant named.
+    async fn desired(&self, tenants: &[TenantId]) -> Result<Vec<DesiredTopic>, KafkaError> {
+        Ok(desired::desired_topics(self.cluster.config(), self.copies().await?, tenants))
     }
 
     /// Tells what differs.
@@ -128,7 +140,7 @@ impl TopicAdmin {
     /// [`KafkaError::Brokers`]
     pub async fn check(&self, tenants: &[TenantId]) -> Result<Vec<TopicDifference>, KafkaError> {
         let mut differences = Vec::new();
-        for wanted in self.desired(tenants) {
+        for wanted in self.desired(tenants).await? {
             let found = self.differences(&wanted).await?;
             differences.extend(found.into_iter().map(|what| TopicDifference { topic: wanted.name.clone(), what }));
         }
@@ -141,7 +153,7 @@ impl TopicAdmin {
     /// [`KafkaError::Brokers`]; some of it may have been done.
     pub async fn apply(&self, tenants: &[TenantId]) -> Result<Applied, KafkaError> {
         let mut applied = Applied::default();
-        for wanted in self.desired(tenants) {
+        for wanted in self.desired(tenants).await? {
             let differences = self.differences(&wanted).await?;
             self.mend(&wanted, &differences).await?;
             for what in differences {

@@ -65,6 +65,13 @@ pub(crate) fn run(args: &TopicsArgs) -> Result<(), CommandFailure> {
     let config = common.cluster.load()?.kafka;
     let work = async {
         let admin = TopicAdmin::new(&KafkaCluster::new(config)?)?;
+        let copies = admin.copies().await?;
+        if copies.is_short {
+            output::message(&format!(
+                "copies of each partition: {}, as there are no more brokers (kafka.topics.replication says otherwise)",
+                copies.replication
+            ));
+        }
         match &args.action {
             TopicsAction::Apply(_) => admin.apply(&tenants).await.map(|applied| (applied.mended, applied.left)),
             TopicsAction::Check(_) => admin.check(&tenants).await.map(|left| (Vec::new(), left)),
