@@ -14,7 +14,9 @@
 //! | `queue_outage` | Kafka is gone for a while, or answers nothing |
 //! | `gateway_kills` | `kill -9` of gateways: what was not answered is repeated with its key |
 //! | `direct_producers` | who may write where, and what becomes of records that cannot be used |
+//! | `kafka_security` | Kafka that encrypts and asks for a password; gateways that are not let in |
 //! | `stopped_partitions` | idle partitions go on; removed records and lost commits stop a partition loudly |
+//! | `topics_made_again` | a topic that was made again stops its partitions until an operator says where to go on |
 
 mod broker_kills;
 mod direct_producers;
@@ -22,10 +24,12 @@ mod end_to_end;
 mod frozen_writer;
 mod gateway_kills;
 mod protocol_steps;
+mod kafka_security;
 mod queue_outage;
 mod scaling;
 mod stopped_partitions;
 mod store_outage;
 mod store_torn;
+mod topics_made_again;
 mod verdict;
 mod writer_kills;
