@@ -48,8 +48,9 @@ pub struct SourceReport {
     pub doubled: u64,
     /// Samples that it holds and no record of the source has.
     pub foreign: u64,
-    /// Samples that the store does not hold, and of which cannot be known whether it should: an erasure ends within their batch,
-    /// or they may repeat records that the topic has no more.
+    /// Samples that the store does not hold, and of which cannot be known whether it should: an erasure ends within their batch
+    /// (of a store that knows of blocks alone: something of their tenant was erased once), or they may repeat records that the
+    /// queue has no more.
     pub not_judged: u64,
     /// Missing samples that were stored.
     pub mended: u64,
