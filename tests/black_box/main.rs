@@ -24,6 +24,7 @@ mod mixes;
 mod needle;
 mod openapi;
 mod power_loss;
+mod reconcile;
 mod retention;
 mod shutdown;
 mod sync;

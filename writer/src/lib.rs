@@ -44,4 +44,4 @@ mod test_records;
 
 pub use config::{InvalidWriterConfig, WriterConfig};
 pub use progress::{OwnWatermarks, Progress};
-pub use writer::{Clock, Writer, WriterParts, build};
+pub use writer::{Writer, WriterParts, build};

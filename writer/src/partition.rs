@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use luminate_model::Source;
 use luminate_queue::{ConsumedRecord, DeadLetters, PartitionConsumer, QueueError};
+use luminate_runtime::clock::Clock;
 use luminate_runtime::lifecycle::StopSignal;
 use luminate_runtime::telemetry::Metrics;
 use luminate_storage::{IntentSink, Permit, SampleSink, StorageError, Stored};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::Clock;
 use crate::batch::BatchLimits;
 use crate::config::WriterConfig;
 use crate::decode::RecordDecoder;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use luminate_model::{Offset, Source};
 use luminate_queue::QueueAdmin;
+use luminate_runtime::clock::Clock;
 use luminate_runtime::lifecycle::{Dependency, Lifecycle, StopSignal, TaskError};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::Clock;
 use crate::partition::Pipeline;
 use crate::progress::SourceProgress;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use luminate_auth::TokenVerifier;
 use luminate_queue::{Consumer, DeadLetters, QueueAdmin};
+use luminate_runtime::clock::Clock;
 use luminate_runtime::http::Authenticator;
 use luminate_runtime::lifecycle::{Lifecycle, StopStage};
 use luminate_storage::{SampleSink, Watermarks};
@@ -16,9 +17,6 @@ use crate::partition::Pipeline;
 use crate::progress::Progress;
 use crate::schema_registry::{RegisteredSchemas, SchemaRegistry};
 use crate::watch::Watch;
-
-/// Tells the time, in ms since 1970.
-pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// What a writer needs of the process around it.
 pub struct WriterParts {

@@ -11,7 +11,7 @@ use luminate_queue::{Assignment, Consumer as _, Producer as _, Record, RecordHis
 use luminate_storage::{Batch, BatchRecord, IntentSink as _, NotedErasure, Permit, SampleSink as _};
 use luminate_tests::engines::{ClickHouse, Kafka, unique_name};
 use luminate_writer::WriterConfig;
-use luminate_writer::reconcile::{ReconcileParts, ReconcileReport, ReconcileRequest, reconcile};
+use luminate_writer::reconcile::{ComparedStore, ReconcileParts, ReconcileReport, ReconcileRequest, reconcile};
 use luminate_writer::schema_registry::RegisteredSchemas;
 
 /// 2025-01-01.
@@ -55,6 +55,7 @@ impl World {
         if let Some(end) = erased_before {
             let erasure = NotedErasure { tenant: tenant_of(1), up_to: vec![(source, Offset(end))] };
             sink.note_erasure(&erasure).await.unwrap();
+            sink.finish_erasure(&erasure).await.unwrap();
         }
         let world = Self { engine, clickhouse, cluster, sink, source };
         for first in (0..RECORDS).step_by(BATCH as usize) {
@@ -90,8 +91,10 @@ impl World {
     async fn compare(&self, mend: bool) -> ReconcileReport {
         let parts = ReconcileParts {
             history: Arc::new(KafkaHistory::new(&self.cluster)),
-            store: Arc::clone(&self.sink) as _,
-            sink: Arc::clone(&self.sink) as _,
+            store: ComparedStore::OfBatches {
+                provenance: Arc::clone(&self.sink) as _,
+                sink: Arc::clone(&self.sink) as _,
+            },
             schemas: Arc::new(RegisteredSchemas::new(None)),
             clock: Arc::new(|| NOW),
             config: WriterConfig::default(),
@@ -214,6 +217,28 @@ async fn a_doubled_slice_is_told_and_left_alone() {
     let batches = &report.sources[0].batches;
     assert_eq!(batches.iter().map(|batch| (batch.first, batch.doubled)).collect::<Vec<_>>(), [(4, SLICE)]);
     assert_eq!(world.rows(), (ALL + SLICE, ALL));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stored_again_in_another_batch_is_doubled() {
+    let world = World::new().await;
+    // Before its own, as a later batch, within a later batch, beyond the topic's end.
+    for (under, what) in [
+        (0, "batch = 4 AND tenant = 'even'"),
+        (8, "batch = 4 AND tenant = 'odd'"),
+        (11, "batch = 0"),
+        (999, "batch = 8"),
+    ] {
+        world.query(&format!(
+            "INSERT INTO {{samples}} SELECT tenant, metric, ts, value, dimensions, retention_days, source, {under} \
+             FROM {{samples}} WHERE {what} AND toDate(ts) = '2025-01-01' SETTINGS insert_deduplication_token = 'under-{under}'"
+        ));
+    }
+    let rows = world.rows().0;
+    let report = world.compare(true).await;
+    assert!(rows > ALL + 2 * SLICE);
+    assert_eq!((found(&report), report.clean), ((0, rows - ALL, 0, 0), false), "{report:?}");
+    assert_eq!(world.rows(), (rows, ALL));
 }
 
 #[tokio::test(flavor = "multi_thread")]

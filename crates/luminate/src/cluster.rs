@@ -21,6 +21,11 @@ pub(crate) struct ClusterArgs {
 }
 
 impl ClusterArgs {
+    /// The configuration file, where one is named on the command line.
+    pub(crate) fn config_file(&self) -> Option<PathBuf> {
+        self.config.clone()
+    }
+
     /// The settings that a writer would have here.
     ///
     /// # Errors

@@ -16,9 +16,6 @@ use tokio::sync::watch;
 
 use crate::error::{DatabaseError, OpenError};
 
-/// Milliseconds since 1970, UTC.
-pub type Clock = std::sync::Arc<dyn Fn() -> i64 + Send + Sync>;
-
 /// Most memory that one database takes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Memory {
@@ -113,6 +110,18 @@ impl Failure {
             tracing::error!(code = error.code(), %error, "database failed");
         }
     }
+}
+
+/// Whoever only looks at a database must not make one.
+///
+/// # Errors
+/// Where there is none in the folder.
+pub(crate) fn must_exist(folder: &Path) -> Result<(), OpenError> {
+    // RocksDB's own name for what says which files count.
+    if folder.join("CURRENT").is_file() {
+        return Ok(());
+    }
+    Err(OpenError::Unavailable { folder: folder.to_owned(), reason: "there is no database".to_owned() })
 }
 
 impl Database {

@@ -15,6 +15,6 @@ mod error;
 pub mod queue;
 pub mod store;
 
-pub use database::{Clock, Failure};
+pub use database::Failure;
 pub use error::{DatabaseError, OpenError};
 pub use store::{ClaimError, OwnedPartition, PartitionNames, RocksStore, RocksStoreConfig};

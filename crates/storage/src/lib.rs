@@ -15,10 +15,12 @@
 //! | [`chunk`] | [`ScanChunk`]: the columns that a scan yields |
 //! | [`context`] | [`QueryContext`]: deadline, cancellation, memory and counters of one query |
 //! | [`source`] | [`SampleSource`]: answering |
-//! | [`provenance`] | [`ProvenanceSource`]: what is stored, by where it came from |
+//! | [`provenance`] | [`ProvenanceSource`]: what is stored, by where each row came from |
+//! | [`block_provenance`] | [`BlockProvenance`]: the same for stores that know it of blocks alone |
 //! | [`error`] | [`StorageError`] |
 
 pub mod batch;
+pub mod block_provenance;
 pub mod chunk;
 pub mod conformance;
 pub mod context;
@@ -35,6 +37,7 @@ pub mod source;
 pub mod watermarks;
 
 pub use batch::{Batch, BatchRecord, IdempotencyEntry};
+pub use block_provenance::{BlockProvenance, BlockRow, Span, StoredBlock};
 pub use chunk::{ChunkConsumer, DictionaryColumn, ScanChunk};
 pub use context::{CancelOnDrop, QueryContext, QueryCounters, QueryLimits};
 pub use error::StorageError;

@@ -3,6 +3,7 @@
 //! | module | what holds |
 //! |---|---|
 //! | `verdict` | the judge of the others finds what is doubled, lost or foreign |
+//! | `mending` | what was lost in the store is stored again from Kafka |
 //! | `end_to_end` | real data through two gateways and a direct producer comes out whole; a repeat is stored once |
 //! | `writer_kills` | `kill -9` of writers at any moment |
 //! | `protocol_steps` | `kill -9` of writers at each step of their protocol |
@@ -23,6 +24,7 @@ mod direct_producers;
 mod end_to_end;
 mod frozen_writer;
 mod gateway_kills;
+mod mending;
 mod protocol_steps;
 mod kafka_security;
 mod queue_outage;

@@ -6,6 +6,7 @@
 //! | `clickhouse_faults` | the server and ClickHouse are killed, or ClickHouse is gone for a while |
 //! | `edge` | records of gateways and direct producers are stored by the node that has their partition |
 //! | `edge_faults` | the node is killed, Kafka is gone for a while, records were removed |
+//! | `edge_reconcile` | a stopped node is compared with Kafka, and what is missing comes back |
 //! | `edge_assignments` | a database goes on with the partitions that it belongs to, and with no others |
 
 mod clickhouse;
@@ -13,6 +14,7 @@ mod clickhouse_faults;
 mod edge;
 mod edge_assignments;
 mod edge_faults;
+mod edge_reconcile;
 
 use std::collections::BTreeMap;
 use std::process::{Command, Output};

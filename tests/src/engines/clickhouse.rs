@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use ureq::Agent;
 
+use super::choice::Choice;
 use super::supervisor::Supervisor;
 use super::unique_name;
 
@@ -36,8 +37,10 @@ pub struct ClickHouse {
     username: String,
     password: String,
     agent: Agent,
-    /// None where the server is somebody else's.
+    /// None where the server is somebody else's or runs in a container.
     supervisor: Option<Supervisor>,
+    /// What holds the container, where there is one.
+    _container: Option<Supervisor>,
 }
 
 impl ClickHouse {
@@ -57,16 +60,22 @@ impl ClickHouse {
             password: String::new(),
             agent: agent(),
             supervisor: Some(supervisor),
+            _container: None,
         }
     }
 
     /// The one server of this test process: that of `LUMINATE_TEST_CLICKHOUSE` (`http://user:password@host:port`) where set,
-    /// else one node, started now.
+    /// else one node, started now: in a container where Docker answers.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<ClickHouse> = OnceLock::new();
-        SHARED.get_or_init(|| match std::env::var("LUMINATE_TEST_CLICKHOUSE") {
-            Ok(url) => Self::at(&url),
-            Err(_) => Self::start(ClickHouseOptions::default()),
+        SHARED.get_or_init(|| match Choice::of("LUMINATE_TEST_CLICKHOUSE") {
+            Choice::Named(url) => Self::at(&url),
+            Choice::Container => {
+                let container = Supervisor::start_container("clickhouse");
+                let [url] = container.texts("urls").try_into().expect("one server");
+                Self { _container: Some(container), ..Self::at(&url) }
+            }
+            Choice::Fetched => Self::start(ClickHouseOptions::default()),
         })
     }
 
@@ -76,7 +85,14 @@ impl ClickHouse {
         let (credentials, host) = rest.trim_end_matches('/').rsplit_once('@').unwrap_or(("default", rest));
         let (username, password) = credentials.split_once(':').unwrap_or((credentials, ""));
         let urls = vec![format!("http://{}", host.trim_end_matches('/'))];
-        Self { urls, username: username.to_owned(), password: password.to_owned(), agent: agent(), supervisor: None }
+        Self {
+            urls,
+            username: username.to_owned(),
+            password: password.to_owned(),
+            agent: agent(),
+            supervisor: None,
+            _container: None,
+        }
     }
 
     /// The HTTP interface of the first node, without credentials or a slash at the end.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use super::choice::Choice;
 use super::supervisor::Supervisor;
 
 /// How a Kafka cluster is started.
@@ -44,8 +45,10 @@ pub struct Certificates {
 /// A running Kafka cluster. Nodes are numbered from 1, as in Kafka's own `node.id`.
 pub struct Kafka {
     brokers: Vec<String>,
-    /// None where the cluster is somebody else's.
+    /// None where the cluster is somebody else's or runs in a container.
     supervisor: Option<Supervisor>,
+    /// What holds the container, where there is one.
+    _container: Option<Supervisor>,
 }
 
 impl Kafka {
@@ -61,16 +64,22 @@ impl Kafka {
             arguments.push("--quick".to_owned());
         }
         let supervisor = Supervisor::start("kafka.py", &arguments);
-        Self { brokers: supervisor.texts("brokers"), supervisor: Some(supervisor) }
+        Self { brokers: supervisor.texts("brokers"), supervisor: Some(supervisor), _container: None }
     }
 
     /// The one cluster of this test process: that of `LUMINATE_TEST_KAFKA` (brokers, comma separated) where set, else one
-    /// node, started now.
+    /// node, started now: in a container where Docker answers.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Kafka> = OnceLock::new();
-        SHARED.get_or_init(|| match std::env::var("LUMINATE_TEST_KAFKA") {
-            Ok(brokers) => Self { brokers: brokers.split(',').map(str::to_owned).collect(), supervisor: None },
-            Err(_) => Self::start(KafkaOptions::default()),
+        SHARED.get_or_init(|| match Choice::of("LUMINATE_TEST_KAFKA") {
+            Choice::Named(brokers) => {
+                Self { brokers: brokers.split(',').map(str::to_owned).collect(), supervisor: None, _container: None }
+            }
+            Choice::Container => {
+                let container = Supervisor::start_container("kafka");
+                Self { brokers: container.texts("brokers"), supervisor: None, _container: Some(container) }
+            }
+            Choice::Fetched => Self::start(KafkaOptions::default()),
         })
     }
 

@@ -5,6 +5,7 @@
 //! | [`kafka`] | [`Kafka`]: Apache Kafka, one node or more, with users and ACLs where asked for |
 //! | [`clickhouse`] | [`ClickHouse`]: ClickHouse, one node or one for each shard |
 //! | [`schema_registry`] | [`SchemaRegistry`]: a small one of our own, which can be made to misbehave |
+//! | `choice` | where a shared engine comes from: a named server, a container, or what is fetched |
 //! | `supervisor` | the process that holds an engine's nodes and ends with the test |
 //!
 //! `start` gives a test its own engine, which it may kill; `shared` gives all tests of a process the same one, which
@@ -12,6 +13,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+mod choice;
 pub mod clickhouse;
 pub mod kafka;
 pub mod schema_registry;

@@ -1,4 +1,5 @@
-//! The process that holds an engine's nodes: a script of `tests/engines`, which ends them when this process is gone.
+//! The process that holds an engine's nodes, and ends them when this process is gone: a script of `tests/engines`, or the program
+//! of `tests/containers`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -24,17 +25,25 @@ struct Conversation {
 impl Supervisor {
     /// Runs `tests/engines/<script>` and waits until its engine is ready; panics with what it says where it is not.
     pub(super) fn start(script: &str, arguments: &[String]) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("engines").join(script);
-        let mut child = Command::new("python3")
-            .arg(&path)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python3 is missing: install it, on Debian with `apt-get install python3`");
+        let mut python = Command::new("python3");
+        python.arg(package().join("engines").join(script)).args(arguments);
+        Self::spawn(script, python, "python3 is missing: install it, on Debian with `apt-get install python3`")
+    }
+
+    /// Runs `tests/containers` and waits until the container of an engine (`kafka`, `clickhouse`) answers; panics with what it
+    /// says where it does not. It obeys no commands.
+    pub(super) fn start_container(engine: &str) -> Self {
+        let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+        cargo.args(["run", "--quiet", "--release", "--locked", "--manifest-path"]);
+        cargo.arg(package().join("containers/Cargo.toml")).args(["--", engine]);
+        Self::spawn(engine, cargo, "cargo is missing")
+    }
+
+    fn spawn(what: &str, mut command: Command, missing: &str) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect(missing);
         let output = BufReader::new(child.stdout.take().expect("its output"));
         let mut conversation = Conversation { child, output, state: Value::Null };
-        conversation.read(script);
+        conversation.read(what);
         Self { ready: conversation.state.clone(), conversation: Mutex::new(conversation) }
     }
 
@@ -80,6 +89,10 @@ impl Supervisor {
         // A test that panicked while it held the lock has failed already; the others go on.
         self.conversation.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn package() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 impl Conversation {

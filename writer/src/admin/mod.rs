@@ -27,12 +27,12 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::{get, post};
 use luminate_queue::{DeadLetters, QueueAdmin};
+use luminate_runtime::clock::Clock;
 use luminate_runtime::http::{Authenticator, MemoryBudget};
 use luminate_storage::{SampleSink, Watermarks};
 use utoipa::OpenApi;
 
 use crate::progress::Progress;
-use crate::writer::Clock;
 use erasures::Erasures;
 
 /// What all requests together may hold: they are few and small.

@@ -1,24 +1,10 @@
 //! The kinds of problems that only these routes have. Those that all services share are in the runtime crate.
 
-use http::StatusCode;
 use luminate_queue::QueueError;
 use luminate_runtime::http::{Problem, ProblemType, codes};
 use luminate_storage::StorageError;
 
-macro_rules! problem_types {
-    ($($name:ident: $status:ident $code:literal, $title:literal, $help:literal;)*) => {
-        $(
-            #[doc = concat!("`", $code, "`: ", $title, ".")]
-            pub const $name: ProblemType =
-                ProblemType { code: $code, status: StatusCode::$status, title: $title, help: $help };
-        )*
-
-        /// All of them.
-        pub const ALL: &[&ProblemType] = &[$(&$name),*];
-    };
-}
-
-problem_types! {
+luminate_runtime::problem_types! {
     ADMIN_REQUEST_INVALID: BAD_REQUEST "admin_request_invalid", "Not what this path takes",
         "A parameter or the body is not what the API reference says; the detail names what is wrong.";
     DEAD_LETTER_UNKNOWN: NOT_FOUND "dead_letter_unknown", "No such dead letter",
@@ -64,6 +50,8 @@ pub(crate) fn of_storage_error(error: &StorageError) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
 
     #[test]

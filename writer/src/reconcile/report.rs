@@ -16,9 +16,9 @@ pub struct ReconcileReport {
     pub expected: u64,
     /// Samples that the store did not hold.
     pub missing: u64,
-    /// Samples that it holds more often than it should.
+    /// Samples that it holds more often than it should, under whatever batch.
     pub doubled: u64,
-    /// Samples that it holds and no record near their batch has.
+    /// Samples that it holds and no record of the source has.
     pub foreign: u64,
     /// Missing samples that were stored.
     pub mended: u64,
@@ -44,12 +44,13 @@ pub struct SourceReport {
     pub expected: u64,
     /// Samples that the store did not hold.
     pub missing: u64,
-    /// Samples that it holds more often than it should.
+    /// Samples that it holds more often than it should, under whatever batch.
     pub doubled: u64,
-    /// Samples that it holds and no record near their batch has.
+    /// Samples that it holds and no record of the source has.
     pub foreign: u64,
-    /// Samples that the store does not hold, and of which cannot be known whether it should: an erasure ends within their batch,
-    /// or they may repeat records that the topic has no more.
+    /// Samples that the store does not hold, and of which cannot be known whether it should: an erasure ends within their batch
+    /// (of a store that knows of blocks alone: something of their tenant was erased once), or they may repeat records that the
+    /// queue has no more.
     pub not_judged: u64,
     /// Missing samples that were stored.
     pub mended: u64,
@@ -59,19 +60,20 @@ pub struct SourceReport {
     pub more_batches: u64,
 }
 
-/// What is wrong with the rows between two batches.
+/// What is wrong with the rows between two batches; of a store that knows where its blocks came from, what is missing between two
+/// offsets, or what a block has too much.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchFault {
     /// The first offset.
     pub first: u64,
-    /// The offset of the next stored batch.
+    /// The offset of the next stored batch; else the one after the last.
     pub next: u64,
     /// Samples that the store did not hold.
     pub missing: u64,
-    /// Samples that it holds more often than it should.
+    /// Samples that it holds more often than it should, under whatever batch.
     pub doubled: u64,
-    /// Samples that it holds and no record near their batch has.
+    /// Samples that it holds and no record of the source has.
     pub foreign: u64,
     /// Missing samples that were stored.
     pub mended: u64,
@@ -89,9 +91,9 @@ pub struct SliceFault {
     pub day: i64,
     /// Samples that the store did not hold.
     pub missing: u64,
-    /// Samples that it holds more often than it should.
+    /// Samples that it holds more often than it should, under whatever batch.
     pub doubled: u64,
-    /// Samples that it holds and no record near their batch has.
+    /// Samples that it holds and no record of the source has.
     pub foreign: u64,
 }
 
@@ -112,18 +114,58 @@ impl SourceReport {
         Self { source: source.to_string(), from: from.0, to: to.0, ..Self::default() }
     }
 
-    pub(super) fn add(&mut self, fault: BatchFault) {
+    /// Takes a fault; answers with its place among `batches`, where it is listed there.
+    pub(super) fn add(&mut self, fault: BatchFault) -> Option<usize> {
         if fault.missing + fault.doubled + fault.foreign == 0 {
-            return;
+            return None;
         }
         self.missing += fault.missing;
         self.doubled += fault.doubled;
         self.foreign += fault.foreign;
         self.mended += fault.mended;
-        if self.batches.len() < MAX_FAULTS {
-            self.batches.push(fault);
-        } else {
+        if self.batches.len() >= MAX_FAULTS {
             self.more_batches += 1;
+            return None;
         }
+        self.batches.push(fault);
+        Some(self.batches.len() - 1)
+    }
+
+    /// Rows that a fault tells as foreign turned out to be doubled. `listed` is the fault's place among `batches`.
+    pub(super) fn turn_out_doubled(&mut self, listed: Option<usize>, day: i64, count: u64) {
+        self.foreign -= count;
+        self.doubled += count;
+        if let Some(fault) = listed.and_then(|at| self.batches.get_mut(at)) {
+            fault.foreign -= count;
+            fault.slice(day).foreign -= count;
+            fault.add_doubled(day, count);
+        }
+    }
+}
+
+impl BatchFault {
+    pub(super) fn add_missing(&mut self, day: i64, count: u64) {
+        self.missing += count;
+        self.slice(day).missing += count;
+    }
+
+    pub(super) fn add_doubled(&mut self, day: i64, count: u64) {
+        self.doubled += count;
+        self.slice(day).doubled += count;
+    }
+
+    pub(super) fn add_foreign(&mut self, day: i64, count: u64) {
+        self.foreign += count;
+        self.slice(day).foreign += count;
+    }
+
+    /// The slice of a day; they ascend.
+    fn slice(&mut self, day: i64) -> &mut SliceFault {
+        let found = self.slices.binary_search_by_key(&day, |slice| slice.day);
+        let at = found.unwrap_or_else(|at| {
+            self.slices.insert(at, SliceFault { day, ..SliceFault::default() });
+            at
+        });
+        &mut self.slices[at]
     }
 }

@@ -8,10 +8,10 @@ use luminate_model::{Incarnation, Offset, Source};
 use luminate_queue::{
     Committed, ConsumedRecord, HistoryReader, IdempotencyHeaders, QueueError, RecordHistory, SourceHistory,
 };
-use luminate_storage::SampleSink as _;
 use luminate_storage::memory::MemoryStore;
+use luminate_storage::{NotedErasure, SampleSink as _};
 
-use super::{ReconcileParts, ReconcileReport, ReconcileRequest, reconcile};
+use super::{ComparedStore, ReconcileParts, ReconcileReport, ReconcileRequest, reconcile};
 use crate::batch::{BatchLimits, OpenBatch};
 use crate::config::WriterConfig;
 use crate::decode::RecordDecoder;
@@ -85,16 +85,18 @@ async fn stored() -> (Topic, Arc<MemoryStore>) {
     (Topic { records, begin: 0 }, store)
 }
 
-async fn compare(topic: Topic, store: &Arc<MemoryStore>, request: ReconcileRequest) -> ReconcileReport {
-    let parts = ReconcileParts {
+fn parts(topic: Topic, store: &Arc<MemoryStore>) -> ReconcileParts {
+    ReconcileParts {
         history: Arc::new(topic),
-        store: Arc::clone(store) as _,
-        sink: Arc::clone(store) as _,
+        store: ComparedStore::OfBatches { provenance: Arc::clone(store) as _, sink: Arc::clone(store) as _ },
         schemas: Arc::new(RegisteredSchemas::new(None)),
         clock: Arc::new(|| 1_700_000_000_000),
         config: WriterConfig::default(),
-    };
-    reconcile(&parts, &request).await.unwrap()
+    }
+}
+
+async fn compare(topic: Topic, store: &Arc<MemoryStore>, request: ReconcileRequest) -> ReconcileReport {
+    reconcile(&parts(topic, store), &request).await.unwrap()
 }
 
 /// Missing, doubled, foreign.
@@ -122,13 +124,41 @@ async fn lost_records_are_missing_and_named_by_their_segment() {
 }
 
 #[tokio::test]
-async fn a_double_is_told_under_its_own_batch_and_under_one_before() {
-    for under in [5, 4] {
+async fn a_double_is_told_under_whatever_batch_it_lies() {
+    for under in [5, 4, 0, 7, 9, 10, 99] {
         let (topic, store) = stored().await;
         store.repeat(SOURCE, Offset(5), Offset(under));
         let report = compare(topic, &store, ReconcileRequest::default()).await;
         assert_eq!(faults(&report), (0, SAMPLES, 0), "{under}");
+        let told: Vec<_> = report.sources[0].batches.iter().map(|batch| (batch.first, batch.doubled)).collect();
+        assert_eq!(told, [(under, SAMPLES)], "{under}");
+        assert_eq!(report.sources[0].batches[0].slices.iter().map(|slice| slice.doubled).sum::<u64>(), SAMPLES);
     }
+}
+
+#[tokio::test]
+async fn what_lies_under_a_later_batch_is_not_stored_a_second_time() {
+    let (topic, store) = stored().await;
+    store.repeat(SOURCE, Offset(1), Offset(8));
+    store.lose(SOURCE, Offset(1));
+    let report = compare(topic, &store, ReconcileRequest { mend: true, ..ReconcileRequest::default() }).await;
+    assert_eq!((faults(&report), report.mended), ((SAMPLES, SAMPLES, 0), 0));
+    let advice = report.sources[0].batches[0].advice.as_ref().unwrap();
+    assert!(advice.contains("under another batch"), "{advice}");
+}
+
+#[tokio::test]
+async fn nothing_is_mended_beside_an_erasure() {
+    let (topic, store) = stored().await;
+    let erasure = NotedErasure { tenant: tenant("other"), up_to: vec![(SOURCE, Offset(1))] };
+    store.note_erasure(&erasure).await.unwrap();
+    let parts = parts(topic, &store);
+    let request = ReconcileRequest { mend: true, ..ReconcileRequest::default() };
+    let refused = reconcile(&parts, &request).await.unwrap_err().to_string();
+    assert!(refused.contains("other") && refused.contains("being erased"), "{refused}");
+    assert!(reconcile(&parts, &ReconcileRequest::default()).await.unwrap().clean);
+    store.finish_erasure(&erasure).await.unwrap();
+    assert!(reconcile(&parts, &request).await.unwrap().clean);
 }
 
 #[tokio::test]
@@ -176,14 +206,7 @@ async fn a_record_whose_first_is_gone_from_the_topic_is_not_judged() {
 #[tokio::test]
 async fn an_unknown_source_is_refused() {
     let (topic, store) = stored().await;
-    let parts = ReconcileParts {
-        history: Arc::new(topic),
-        store: Arc::clone(&store) as _,
-        sink: store as _,
-        schemas: Arc::new(RegisteredSchemas::new(None)),
-        clock: Arc::new(|| 0),
-        config: WriterConfig::default(),
-    };
+    let parts = parts(topic, &store);
     let other = Source { partition: 9, ..SOURCE };
     let request = ReconcileRequest { source: Some(other), ..ReconcileRequest::default() };
     assert!(reconcile(&parts, &request).await.unwrap_err().to_string().contains(&other.to_string()));

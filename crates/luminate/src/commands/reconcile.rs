@@ -1,32 +1,47 @@
 //! `luminate reconcile`
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use luminate_clickhouse::ClickHouseSink;
+use luminate_clickhouse::{ClickHouseConfig, ClickHouseSink};
 use luminate_kafka::{KafkaCluster, KafkaHistory};
 use luminate_model::Source;
+use luminate_queue::RecordHistory;
+use luminate_rocksdb::RocksStore;
+use luminate_rocksdb::queue::EmbeddedQueue;
 use luminate_runtime::clock::system_clock;
-use luminate_writer::reconcile::{ReconcileParts, ReconcileReport, ReconcileRequest, reconcile};
-use luminate_writer::schema_registry::{HttpSchemaRegistry, RegisteredSchemas, SchemaRegistry};
+use luminate_runtime::config::Environment;
+use luminate_writer::reconcile::{ComparedStore, ReconcileParts, ReconcileReport, ReconcileRequest, reconcile};
+use luminate_writer::schema_registry::{HttpSchemaRegistry, RegisteredSchemas, SchemaRegistry, SchemaRegistryConfig};
 use luminate_writer::wiring::WriterProcessConfig;
 
 use crate::cluster::ClusterArgs;
 use crate::failure::CommandFailure;
 use crate::output;
 use crate::render;
+use crate::serve::config::StorageBackend;
+use crate::serve::load::{LoadedConfig, Overrides, load};
+use crate::serve::queue_config::QueueBackend;
 
-/// Compare what Kafka holds with what ClickHouse holds; the exit code is 1 where anything is wrong
+/// Compare what the queue holds with what the store holds; the exit code is 1 where anything is wrong
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Reads the records again, up to what writers have committed, and compares them with the stored rows batch by batch: samples are
-missing, doubled, or foreign (no record has them). Writers may go on meanwhile. Settings are a writer's: kafka and
-storage.clickhouse in its configuration file, or the variables LUMINATE_KAFKA_* and LUMINATE_CLICKHOUSE_*.
+Reads the records again, up to what is stored, and compares them with the stored rows: samples are missing, doubled (also under
+another batch), or foreign (no record has them).
+
+A cluster: settings are a writer's, kafka and storage.clickhouse in its configuration file, or the variables LUMINATE_KAFKA_* and
+LUMINATE_CLICKHOUSE_*. Writers may go on meanwhile, also while something is mended; an erasure may not.
+
+A data folder (--data): settings are those of luminate serve, which must be stopped, whichever its queue and its store are. Only
+records that the queue still has can be compared; in blocks of RocksDB that hold older samples as well, what is missing is seen,
+and nothing else.
 
 Example:
   luminate reconcile --config writer.yaml
-  luminate reconcile --config writer.yaml --from 1767225600000 --to 1767229200000 --mend")]
+  luminate reconcile --config writer.yaml --from 1767225600000 --to 1767229200000 --mend
+  luminate reconcile --data /var/lib/luminate --config /etc/luminate.yaml")]
 pub(crate) struct ReconcileArgs {
     /// One source, as incarnation/partition; all unless given
     #[arg(long, value_name = "SOURCE")]
@@ -48,14 +63,21 @@ pub(crate) struct ReconcileArgs {
     #[arg(long)]
     json: bool,
 
+    /// The data folder of a stopped `luminate serve`, in place of a cluster; the configuration file is then the server's
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+
     #[command(flatten)]
     cluster: ClusterArgs,
 }
 
 pub(crate) fn run(args: &ReconcileArgs) -> Result<(), CommandFailure> {
-    let config = args.cluster.load()?;
+    let parts = match &args.data {
+        Some(data) => parts_of_node(load_node(args, data)?)?,
+        None => parts_of_cluster(args.cluster.load()?)?,
+    };
     let request = ReconcileRequest { source: args.source, from: args.from, to: args.to, mend: args.mend };
-    let work = async { Ok::<_, anyhow::Error>(reconcile(&parts(config)?, &request).await?) };
+    let work = async { Ok::<_, anyhow::Error>(reconcile(&parts, &request).await?) };
     let report = args.cluster.block_on(work)?.context("cannot compare")?;
     if args.json {
         output::json(&report)?;
@@ -71,18 +93,54 @@ pub(crate) fn run(args: &ReconcileArgs) -> Result<(), CommandFailure> {
     Err(anyhow!("{left} samples are missing, {doubled} doubled, {foreign} foreign").into())
 }
 
-fn parts(config: WriterProcessConfig) -> anyhow::Result<ReconcileParts> {
-    let store = Arc::new(ClickHouseSink::new(config.storage.clickhouse, system_clock())?);
-    let registry = HttpSchemaRegistry::from_config(&config.schema_registry)?;
-    let registry = registry.map(|registry| Arc::new(registry) as Arc<dyn SchemaRegistry>);
+fn parts_of_cluster(config: WriterProcessConfig) -> anyhow::Result<ReconcileParts> {
     Ok(ReconcileParts {
         history: Arc::new(KafkaHistory::new(&KafkaCluster::new(config.kafka)?)),
-        store: Arc::clone(&store) as _,
-        sink: store,
-        schemas: Arc::new(RegisteredSchemas::new(registry)),
+        store: clickhouse(config.storage.clickhouse)?,
+        schemas: schemas(&config.schema_registry)?,
         clock: system_clock(),
         config: config.writer,
     })
+}
+
+/// The settings of the server whose data folder is meant.
+fn load_node(args: &ReconcileArgs, data: &Path) -> anyhow::Result<LoadedConfig> {
+    let overrides =
+        Overrides { config: args.cluster.config_file(), data: Some(data.to_owned()), ..Overrides::default() };
+    load(&Environment::of_process(), &overrides)
+}
+
+/// Opens what the server has in its data folder, which a running one does not let go of, and finds the rest.
+fn parts_of_node(loaded: LoadedConfig) -> anyhow::Result<ReconcileParts> {
+    let LoadedConfig { config, data_dir, retention, .. } = loaded;
+    let history: Arc<dyn RecordHistory> = match config.queue.backend {
+        QueueBackend::Embedded => {
+            Arc::new(EmbeddedQueue::open_existing(&data_dir.join("queue"), &config.queue.embedded)?)
+        }
+        QueueBackend::Kafka => Arc::new(KafkaHistory::new(&KafkaCluster::new(config.kafka)?)),
+    };
+    let store = match config.storage.backend {
+        StorageBackend::Rocksdb => {
+            let (folder, settings) = (data_dir.join("store"), &config.storage.rocksdb);
+            let store = RocksStore::open_at_rest(&folder, settings, retention, system_clock())?;
+            ComparedStore::OfBlocks(Arc::new(store))
+        }
+        StorageBackend::Clickhouse => clickhouse(config.storage.clickhouse)?,
+    };
+    let schemas = schemas(&config.schema_registry)?;
+    Ok(ReconcileParts { history, store, schemas, clock: system_clock(), config: config.writer })
+}
+
+fn clickhouse(config: ClickHouseConfig) -> anyhow::Result<ComparedStore> {
+    let store = Arc::new(ClickHouseSink::new(config, system_clock())?);
+    Ok(ComparedStore::OfBatches { provenance: Arc::clone(&store) as _, sink: store })
+}
+
+/// The schemas of direct producers' records.
+fn schemas(config: &SchemaRegistryConfig) -> anyhow::Result<Arc<RegisteredSchemas>> {
+    let registry = HttpSchemaRegistry::from_config(config)?;
+    let registry = registry.map(|registry| Arc::new(registry) as Arc<dyn SchemaRegistry>);
+    Ok(Arc::new(RegisteredSchemas::new(registry)))
 }
 
 fn table(report: &ReconcileReport) -> String {

@@ -26,7 +26,7 @@ mod gate;
 pub(crate) mod load;
 mod modes;
 pub(crate) mod openapi;
-mod queue_config;
+pub(crate) mod queue_config;
 pub(crate) mod reference;
 pub(crate) mod skip;
 mod watch;

@@ -164,6 +164,16 @@ impl QueueLog {
         Ok((found == partition).then_some(offset))
     }
 
+    /// The offset of the first record that is there, committed or not.
+    pub(super) fn first_record(&self, partition: u32) -> Result<Option<u64>, QueueError> {
+        let mut records = self.db().raw_iterator_cf(self.family(RECORDS)?);
+        records.seek(layout::record_key(partition, 0));
+        self.judge(records.status())?;
+        let Some(key) = records.key() else { return Ok(None) };
+        let (found, offset) = layout::read_record_key(key)?;
+        Ok((found == partition).then_some(offset))
+    }
+
     /// Records `[from, to)`, which must all be there: one at least, and no more when `max_bytes` are reached. Begins at the
     /// key of `from`, so that what was removed before costs nothing.
     pub(super) fn read(

@@ -7,6 +7,7 @@
 //! | `appender` | the one thread that appends: many publish calls share one sync |
 //! | `partition` | where each partition begins and ends, in memory |
 //! | `consumer` | reading and committing |
+//! | `history` | reading again what was committed and is still there |
 //! | `dead_letters`, `dead_letter_codec` | dead letters |
 //! | `tidying` | giving consumed records' bytes back to the disk |
 //! | `log` | the database: options, typed reads and writes |
@@ -26,6 +27,7 @@ mod consumer;
 mod dead_letter_codec;
 mod dead_letters;
 mod disk_space;
+mod history;
 mod layout;
 mod log;
 mod partition;
@@ -44,6 +46,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use luminate_model::{Incarnation, Offset, Source};
 use luminate_queue::{Placement, Producer, PublishError, QueueAdmin, QueueError, Record};
+use luminate_runtime::clock::{Clock, system_clock};
 use tokio::sync::{oneshot, watch};
 
 pub use config::EmbeddedQueueConfig;
@@ -55,7 +58,7 @@ use disk_space::DiskSpace;
 use log::QueueLog;
 use partition::Partition;
 
-use crate::database::{Clock, Failure};
+use crate::database::{Failure, must_exist};
 use crate::error::OpenError;
 
 /// Consumed records are given back to the disk when nothing has come for this long.
@@ -146,7 +149,16 @@ impl EmbeddedQueue {
     /// # Errors
     /// [`OpenError`] says what is wrong and what to do.
     pub fn open(folder: &Path, config: &EmbeddedQueueConfig) -> Result<Self, OpenError> {
-        Self::open_with_clock(folder, config, Arc::new(system_time))
+        Self::open_with_clock(folder, config, system_clock())
+    }
+
+    /// Opens the queue in `folder` for reading its [history](luminate_queue::RecordHistory).
+    ///
+    /// # Errors
+    /// [`OpenError`], also where there is no queue.
+    pub fn open_existing(folder: &Path, config: &EmbeddedQueueConfig) -> Result<Self, OpenError> {
+        must_exist(folder)?;
+        Self::open(folder, config)
     }
 
     /// Opens the queue with a clock for append times. They never decrease in a partition, whatever it says.
@@ -387,9 +399,4 @@ fn spawn(
     let core = Arc::clone(core);
     let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || work(core));
     spawned.map_err(|error| OpenError::Unavailable { folder: folder.to_owned(), reason: error.to_string() })
-}
-
-fn system_time() -> i64 {
-    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,6 +1,7 @@
 //! What the directory keeps of a block.
 
-use luminate_model::{Offset, Source};
+use luminate_model::Offset;
+use luminate_storage::Span;
 
 use super::keys::{read_source, source_bytes};
 use crate::block::{BlockId, BlockSummary};
@@ -18,14 +19,6 @@ impl Window {
     pub(crate) fn of(timestamp: i64, width: i64) -> Self {
         Self { start: timestamp.div_euclid(width) * width, width }
     }
-}
-
-/// Offsets of one source, `[first, next)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) source: Source,
-    pub(crate) first: Offset,
-    pub(crate) next: Offset,
 }
 
 /// Where a block's samples came from: for each source the range that holds all their offsets, ascending by source. A
@@ -141,8 +134,8 @@ fn read_span(bytes: &[u8]) -> Option<(Span, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use luminate_model::Incarnation;
     use luminate_model::time::DAY_MS;
+    use luminate_model::{Incarnation, Source};
 
     use super::*;
 

@@ -15,6 +15,7 @@
 //! | `keys`, `entry` | how that stands in the database |
 //! | `write` | storing a batch |
 //! | `pages`, `scan`, `catalogue` | reading |
+//! | `provenance` | what blocks hold and where it came from, for comparing with the queue |
 //! | `merger`, `inbox` | the merging thread, and what it waits for |
 //! | `planner`, `merging`, `page_files`, `rules` | what to merge, carrying it out, and what it leaves out |
 //! | `garbage` | removing replaced blocks when nobody reads them any more |
@@ -40,6 +41,7 @@ pub mod owned;
 mod page_files;
 mod pages;
 mod planner;
+mod provenance;
 mod retention;
 mod room;
 mod rules;
@@ -59,6 +61,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use luminate_model::{Incarnation, Offset, RetentionRules, Source};
+use luminate_runtime::clock::Clock;
 use luminate_storage::StorageError;
 use tokio::sync::{oneshot, watch};
 
@@ -66,7 +69,7 @@ pub use config::RocksStoreConfig;
 pub use owned::{ClaimError, OwnedPartition, PartitionNames};
 pub use stats::StoreStats;
 
-use crate::database::{Clock, Database, Failure};
+use crate::database::{Database, Failure};
 use crate::error::OpenError;
 use ballast::Ballast;
 use directory::Directory;
@@ -128,6 +131,23 @@ impl RocksStore {
         let merger = merger::start(Arc::clone(&shared))
             .map_err(|error| OpenError::Unavailable { folder: folder.to_owned(), reason: error.to_string() })?;
         Ok(Self { shared, merger: Some(merger) })
+    }
+
+    /// Opens the store in `folder` for looking at what it holds: nothing is merged, expired or erased meanwhile, and whoever asks
+    /// for that is refused.
+    ///
+    /// # Errors
+    /// [`OpenError`], also where there is no store.
+    pub fn open_at_rest(
+        folder: &Path,
+        config: &RocksStoreConfig,
+        rules: RetentionRules,
+        clock: Clock,
+    ) -> Result<Self, OpenError> {
+        crate::database::must_exist(folder)?;
+        let shared = open::open(folder, config, rules, clock)?;
+        shared.inbox.close();
+        Ok(Self { shared: Arc::new(shared), merger: None })
     }
 
     /// Ends what runs in the background and waits for it. Queries that still run keep the files open until they end.

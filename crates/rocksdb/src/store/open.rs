@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
 use luminate_model::RetentionRules;
+use luminate_runtime::clock::Clock;
 use rocksdb::{DBCompressionType, Direction, IteratorMode, Options, WriteBatch};
 use tokio::sync::watch;
 
@@ -20,7 +21,7 @@ use super::state::{KeptIdempotency, State};
 use super::stats::Merged;
 use super::{Progress, Shared};
 use crate::block::BlockId;
-use crate::database::{Clock, Database, Durability, Family, Memory, family_options, free_bytes};
+use crate::database::{Database, Durability, Family, Memory, family_options, free_bytes};
 use crate::error::{DatabaseError, OpenError};
 
 /// Free space of the disk below which the ballast is given up at a start.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use luminate_model::{Offset, Source, TenantId};
-use luminate_storage::{Batch, StorageError};
+use luminate_storage::{Batch, Span, StorageError};
 
-use super::entry::{Provenance, Span};
+use super::entry::Provenance;
 use super::owned::Owned;
 use crate::block::BlockId;
 
@@ -132,6 +132,11 @@ impl Ledger {
     /// The tenants that something was erased of.
     pub(crate) fn tenants(&self) -> impl Iterator<Item = &TenantId> {
         self.rows.keys()
+    }
+
+    /// For each tenant of which something of a source was erased, the offset before which nothing is stored again.
+    pub(crate) fn ends_of(&self, source: Source) -> impl Iterator<Item = (&TenantId, Offset)> {
+        self.rows.iter().filter_map(move |(tenant, erasure)| Some((tenant, *erasure.ends.get(&source)?)))
     }
 
     /// The offset before which nothing of the tenant is stored again.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use luminate_model::{Offset, Source};
-use luminate_storage::{Batch, BatchRecord, Resume, StorageError, Stored};
+use luminate_storage::{Batch, BatchRecord, Resume, Span, StorageError, Stored};
 use rocksdb::{Direction, IteratorMode, WriteBatch};
 
 use super::Shared;
 use super::directory::{Block, Run};
-use super::entry::{Entry, Place, Provenance, Span};
+use super::entry::{Entry, Place, Provenance};
 use super::keys::{self, ARRIVALS, DIRECTORY, META, MetaKey};
 use super::state::{KeptIdempotency, Ledger, Position, State};
 use crate::block::{BlockId, EncodedBlock, encode_batch};
@@ -65,9 +65,54 @@ impl Shared {
         Ok(Resume { next, idempotency })
     }
 
+    /// Stores samples again that were lost, whatever else is stored; returns how many. Only where no writer runs, or behind it.
+    pub(crate) fn restore(&self, mut batch: Batch) -> Result<u64, StorageError> {
+        self.database.check()?;
+        let mut state = self.state();
+        let stored = state.next.get(&batch.source).copied().unwrap_or_default();
+        if batch.next > stored {
+            let Batch { source, first, next, .. } = batch;
+            return Err(StorageError::NotContiguous { place: source, first, next, stored });
+        }
+        leave_out_erased(&mut batch, &state.ledger);
+        let blocks = encode_batch(&batch.records);
+        let bytes: usize = blocks.iter().flat_map(|block| &block.pages).map(Vec::len).sum();
+        self.check_room(2 * bytes as u64)?;
+        let mut write = WriteBatch::default();
+        let run = self.put_blocks(&mut write, &state, &batch, blocks)?;
+        self.database.write(write, Durability::Synced)?;
+        self.show(&mut state, run);
+        Ok(batch.samples() as u64)
+    }
+
     /// Writes blocks, idempotency entries and next offset in one synced step, and shows them to readers.
     fn commit(&self, state: &mut State, batch: &Batch, blocks: Vec<EncodedBlock>) -> Result<(), StorageError> {
         let mut write = WriteBatch::default();
+        let run = self.put_blocks(&mut write, state, batch, blocks)?;
+        let kept = self.put_idempotency(&mut write, state, batch)?;
+        let next = keys::next_value(batch.next, kept.since);
+        write.put_cf(self.database.family(META)?, MetaKey::Next(batch.source).encode(), next);
+        self.database.write(write, Durability::Synced)?;
+
+        state.last_stored = Instant::now();
+        state.next.insert(batch.source, batch.next);
+        state.idempotency.insert(batch.source, kept);
+        self.show(state, run);
+        self.progress.send_modify(|progress| {
+            progress.next.insert(batch.source, batch.next);
+        });
+        self.inbox.wake();
+        Ok(())
+    }
+
+    /// Adds the blocks of a batch, with the number that the next block gets.
+    fn put_blocks(
+        &self,
+        write: &mut WriteBatch,
+        state: &State,
+        batch: &Batch,
+        blocks: Vec<EncodedBlock>,
+    ) -> Result<Run, DatabaseError> {
         let first_block = state.next_block;
         let place = Place::Arrival { run: first_block };
         let provenance = Provenance::of(Span { source: batch.source, first: batch.first, next: batch.next });
@@ -81,22 +126,14 @@ impl Shared {
             run.blocks.push(Block::new(id, entry, Arc::clone(&self.inbox)));
         }
         let next_block = first_block + run.blocks.len() as u64;
-        let meta = self.database.family(META)?;
-        write.put_cf(meta, MetaKey::NextBlock.encode(), next_block.to_be_bytes());
-        let kept = self.put_idempotency(&mut write, state, batch)?;
-        write.put_cf(meta, MetaKey::Next(batch.source).encode(), keys::next_value(batch.next, kept.since));
-        self.database.write(write, Durability::Synced)?;
+        write.put_cf(self.database.family(META)?, MetaKey::NextBlock.encode(), next_block.to_be_bytes());
+        Ok(run)
+    }
 
-        state.next_block = next_block;
-        state.last_stored = Instant::now();
-        state.next.insert(batch.source, batch.next);
-        state.idempotency.insert(batch.source, kept);
+    /// Shows the blocks of a batch, which are durable now.
+    fn show(&self, state: &mut State, run: Run) {
+        state.next_block += run.blocks.len() as u64;
         self.replace_directory(state, |directory| directory.with_arrival(run, Instant::now()));
-        self.progress.send_modify(|progress| {
-            progress.next.insert(batch.source, batch.next);
-        });
-        self.inbox.wake();
-        Ok(())
     }
 
     /// Adds the batch's idempotency entries and removes those that will not be asked for any more; returns what is left then.

@@ -27,10 +27,11 @@ use luminate_queue::{
     Assignment, ConsumedRecord, Consumer as _, PartitionConsumer, Placement, Producer as _, PublishError, Record,
     RecordKey,
 };
+use luminate_runtime::clock::system_clock;
 use luminate_runtime::config::ByteSize;
 use tempfile::TempDir;
 
-use super::{EmbeddedQueue, EmbeddedQueueConfig, Limits, system_time};
+use super::{EmbeddedQueue, EmbeddedQueueConfig, Limits};
 
 /// Small buffers and one partition, so that a test reaches the bounds soon.
 fn small() -> EmbeddedQueueConfig {
@@ -45,7 +46,7 @@ fn open_with_limits(folder: &Path, change: impl FnOnce(&mut Limits)) -> Embedded
     let config = small();
     let mut limits = Limits::of(&config);
     change(&mut limits);
-    EmbeddedQueue::open_with_limits(folder, &config, limits, Arc::new(system_time)).unwrap()
+    EmbeddedQueue::open_with_limits(folder, &config, limits, system_clock()).unwrap()
 }
 
 fn record(value: impl Into<Bytes>) -> Record {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use luminate_queue::conformance::{self, Ending, OpenQueue, QueueFactory};
+use luminate_runtime::clock::system_clock;
 use tempfile::TempDir;
 
-use super::super::{EmbeddedQueue, EmbeddedQueueConfig, Limits, system_time};
+use super::super::{EmbeddedQueue, EmbeddedQueueConfig, Limits};
 use super::copy_of;
 
 /// The queue of a test. A crash is played by copying its files while it is open.
@@ -28,7 +29,7 @@ impl Factory {
             record_bytes: conformance::MAX_RECORD_BYTES,
             ..Limits::of(&config)
         };
-        let queue = EmbeddedQueue::open_with_limits(self.folder.path(), &config, limits, Arc::new(system_time));
+        let queue = EmbeddedQueue::open_with_limits(self.folder.path(), &config, limits, system_clock());
         let queue = Arc::new(queue.unwrap());
         self.queue = Some((*queue).clone());
         let consumer = Box::new(queue.consumer());

@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use luminate_model::{Incarnation, Offset, RetentionRules, SampleColumnsBuilder, Source, TenantId};
+use luminate_runtime::clock::Clock;
 use luminate_runtime::config::ByteSize;
 use luminate_storage::conformance::generate::{NOW, tenant};
 use luminate_storage::context::QueryLimits;
@@ -31,7 +32,6 @@ use luminate_storage::{
 use tempfile::TempDir;
 
 use super::{RocksStore, RocksStoreConfig};
-use crate::Clock;
 
 /// A store in a folder of its own, at a time that tests set.
 struct TestStore {

@@ -6,8 +6,9 @@ use hashbrown::{HashMap, HashSet};
 use luminate_model::time::utc_day;
 use luminate_storage::{ProvenanceScope, StoredRow};
 
-use super::report::{BatchFault, SliceFault};
 use super::segment::{Segment, for_each_row};
+use super::strays::{Extra, Strays};
+use crate::reconcile::report::BatchFault;
 
 /// How many samples of one record and day are stored, and how many are not.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,13 +20,18 @@ pub(super) struct Presence {
 /// What was found of one segment.
 #[derive(Default)]
 pub(super) struct SegmentFindings {
-    slices: BTreeMap<i64, SliceFault>,
+    /// Samples that are not stored, by day.
+    missing: BTreeMap<i64, u64>,
+    /// Rows that nothing near their batch needs.
+    pub(super) extra: Vec<Extra>,
     /// For each record by day.
     pub(super) records: Vec<BTreeMap<i64, Presence>>,
     /// Samples that are not stored and may be so rightly.
     pub(super) not_judged: u64,
     /// Samples that are stored under another segment's batch.
     pub(super) elsewhere: u64,
+    /// Missing samples that are stored somewhere far from their batch.
+    pub(super) stray: u64,
 }
 
 /// A row that its own segment does not hold.
@@ -37,7 +43,13 @@ struct Unfound {
 }
 
 /// Compares neighbouring segments with all rows of their batches. Rows are looked for under their own segment's batches first.
-pub(super) fn compare(scope: &ProvenanceScope, segments: &[Segment], rows: Vec<StoredRow>) -> Vec<SegmentFindings> {
+/// `known_strays` are stored under batches that are far from here.
+pub(super) fn compare(
+    scope: &ProvenanceScope,
+    segments: &[Segment],
+    rows: Vec<StoredRow>,
+    known_strays: &Strays,
+) -> Vec<SegmentFindings> {
     let segment_of = |row: &StoredRow| segments.partition_point(|segment| segment.first <= row.batch).saturating_sub(1);
     // By segment and fingerprint: the day, and how many rows nobody has claimed.
     let mut pool = HashMap::<(usize, u64), (i64, u64)>::with_capacity(rows.len());
@@ -69,11 +81,10 @@ pub(super) fn compare(scope: &ProvenanceScope, segments: &[Segment], rows: Vec<S
         findings.push(found);
     }
     pool.retain(|_, (_, left)| *left > 0);
-    claim_elsewhere(segments, &mut findings, &mut pool, unfound);
-    for ((segment, fingerprint), (day, left)) in pool.into_iter().filter(|(_, (_, left))| *left > 0) {
-        let slice = findings[segment].slice(day);
-        let kind = if expected.contains(&fingerprint) { &mut slice.doubled } else { &mut slice.foreign };
-        *kind += left;
+    claim_elsewhere(segments, &mut findings, &mut pool, unfound, known_strays);
+    for ((segment, fingerprint), (day, count)) in pool.into_iter().filter(|(_, (_, left))| *left > 0) {
+        let foreign = !expected.contains(&fingerprint);
+        findings[segment].extra.push(Extra { day, fingerprint, count, foreign });
     }
     findings
 }
@@ -84,6 +95,7 @@ fn claim_elsewhere(
     findings: &mut [SegmentFindings],
     pool: &mut HashMap<(usize, u64), (i64, u64)>,
     unfound: Vec<Unfound>,
+    known_strays: &Strays,
 ) {
     let mut places = HashMap::<u64, Vec<usize>>::new();
     for (segment, fingerprint) in pool.keys() {
@@ -104,29 +116,20 @@ fn claim_elsewhere(
         if segments[segment].records[record].is_doubtful {
             found.not_judged += 1;
         } else {
-            found.slice(day).missing += 1;
+            *found.missing.entry(day).or_default() += 1;
+            found.stray += u64::from(known_strays.hold(fingerprint));
         }
     }
 }
 
 impl SegmentFindings {
-    fn slice(&mut self, day: i64) -> &mut SliceFault {
-        self.slices.entry(day).or_insert(SliceFault { day, ..SliceFault::default() })
-    }
-
     /// As it is reported.
     pub(super) fn fault(&self, segment: &Segment) -> BatchFault {
-        let slices: Vec<SliceFault> = self.slices.values().copied().collect();
-        let sum = |of: fn(&SliceFault) -> u64| slices.iter().map(of).sum();
-        BatchFault {
-            first: segment.first.0,
-            next: segment.next.0,
-            missing: sum(|slice| slice.missing),
-            doubled: sum(|slice| slice.doubled),
-            foreign: sum(|slice| slice.foreign),
-            mended: 0,
-            slices,
-            advice: None,
+        let mut fault = BatchFault { first: segment.first.0, next: segment.next.0, ..BatchFault::default() };
+        self.missing.iter().for_each(|(day, missing)| fault.add_missing(*day, *missing));
+        for Extra { day, count, foreign, .. } in &self.extra {
+            if *foreign { fault.add_foreign(*day, *count) } else { fault.add_doubled(*day, *count) }
         }
+        fault
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use luminate_model::Offset;
 use luminate_model::columns::SampleRow;
-use luminate_model::{Offset, TenantId};
-use luminate_storage::{BatchRecord, ProvenanceScope, RowsDigest, StoredRows, row_fingerprint};
+use luminate_storage::{BatchRecord, ProvenanceScope, RowsDigest, StoredRows};
+
+use crate::reconcile::records::fingerprint;
 
 /// A segment that grows beyond this many samples is closed: many batches are missing there, and a batch is never so large.
 const MAX_SAMPLES: usize = 4_000_000;
@@ -88,8 +90,4 @@ pub(super) fn for_each_row(scope: &ProvenanceScope, record: &BatchRecord, mut vi
         let fingerprint = fingerprint(&mut scratch, &record.tenant, &row);
         visit(&row, fingerprint);
     }
-}
-
-fn fingerprint(scratch: &mut Vec<u8>, tenant: &TenantId, row: &SampleRow<'_>) -> u64 {
-    row_fingerprint(scratch, tenant, row.metric(), (row.timestamp, row.value), row.dimensions())
 }
