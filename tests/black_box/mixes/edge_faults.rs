@@ -113,3 +113,48 @@ fn records_that_retention_removed_before_they_were_stored_stop_the_partition() {
     let receipt = client(&gateway, "acme").write_all(&maker.body("m", 5).0);
     assert_eq!(edge.client("acme").count(Some(&receipt), "m"), 25);
 }
+
+#[test]
+fn an_empty_folder_begins_with_what_kafka_holds_whatever_the_group_was_told() {
+    let cluster = Cluster::prepare(ClusterOptions { partitions: 1, ..ClusterOptions::default() });
+    let assign = json!({cluster.samples_topic(): [0]});
+    let mut first = edge(&cluster, &assign);
+    first.start_again();
+    let mut maker = SampleMaker::new(4);
+    for round in 1..=3 {
+        let receipt = first.client("acme").write_all(&maker.body("m", 10).0);
+        assert_eq!(first.client("acme").count(Some(&receipt), "m"), 10 * round);
+    }
+    wait_for_hint(&cluster, 3);
+    first.kill();
+    let mut second = edge(&cluster, &assign);
+    second.start_again();
+    let receipt = second.client("acme").write_all(&maker.body("m", 1).0);
+    assert_eq!(second.client("acme").count(Some(&receipt), "m"), 31);
+}
+
+#[test]
+fn a_clusters_writer_does_not_take_a_hint_for_a_place_to_continue_from() {
+    let cluster = Cluster::prepare(ClusterOptions { partitions: 1, ..ClusterOptions::default() });
+    // The tests' configuration has the group of the cluster's writers, against all advice.
+    let mut edge = edge(&cluster, &json!({cluster.samples_topic(): [0]}));
+    edge.start_again();
+    let receipt = edge.client("acme").write_all(&SampleMaker::new(5).body("m", 10).0);
+    assert_eq!(edge.client("acme").count(Some(&receipt), "m"), 10);
+    wait_for_hint(&cluster, 1);
+    edge.kill();
+    let writer = cluster.start_writer();
+    wait::until("the partition is stopped", || (writer.metric("luminate_partitions_stopped", "") >= 1.0).then_some(()));
+    assert!(writer.log().contains("commit_metadata_unreadable"), "{}", writer.log());
+}
+
+/// Waits until the group knows that the only partition is stored up to this offset.
+fn wait_for_hint(cluster: &Cluster, next: u64) {
+    wait::until("the group was told", || {
+        let arguments = ["--describe", "--offsets", "--group", cluster.name()];
+        let told = cluster.kafka.tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", &arguments);
+        // group, topic, partition, committed offset, end, ...
+        let row = told.lines().find(|line| line.contains(&cluster.samples_topic()))?;
+        (row.split_whitespace().nth(3)? == next.to_string()).then_some(())
+    });
+}
