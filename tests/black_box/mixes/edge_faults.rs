@@ -1,49 +1,42 @@
 //! An edge node is killed under load, Kafka is gone for a while, and records were removed before they were stored.
 
-use std::time::Duration;
-
+use luminate_tests::chaos::Rounds;
 use luminate_tests::cluster::{ClusterOptions, Engine, Load, LoadOptions, client};
 use luminate_tests::engines::{Kafka, KafkaOptions};
 use luminate_tests::samples::SampleMaker;
 use luminate_tests::{Client, Cluster, wait};
-use rand::rngs::StdRng;
-use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 
 use super::{assert_exactly_once, crash, edge, open_door};
 
 /// A gateway of the cluster and the node's own write; the node is killed at random moments.
-fn survive(rounds: u64, seed: u64) {
-    println!("seed {seed}");
-    let mut random = StdRng::seed_from_u64(seed);
+fn survive(mut rounds: Rounds) {
     let cluster = Cluster::prepare(ClusterOptions::default());
     let _gateway = cluster.start_gateway();
     let mut edge = edge(&cluster, &json!({cluster.samples_topic(): [0, 1, 2, 3]}));
     edge.start_again();
     let doors = cluster.doors();
     open_door(&doors, &edge);
-    let load = Load::start_at(&doors, &LoadOptions { seed, ..LoadOptions::default() });
-    for _ in 0..rounds {
+    let load = Load::start_at(&doors, &LoadOptions { seed: rounds.seed(), ..LoadOptions::default() });
+    while rounds.next_round().is_some() {
         load.wait_more(50);
-        std::thread::sleep(Duration::from_millis(random.random_range(0..800)));
+        std::thread::sleep(rounds.moment(800));
         crash(&doors, &mut edge);
     }
     load.wait_more(1);
-    println!("{rounds} kills: {:?}", assert_exactly_once(&edge, &load.finish()));
+    rounds.tell(assert_exactly_once(&edge, &load.finish()));
 }
 
 #[test]
 fn acknowledged_samples_are_stored_exactly_once_whenever_the_node_dies() {
-    survive(5, 20_150_517);
+    survive(Rounds::few("edge node kills", 5));
 }
 
-/// `make chaos`: many more rounds, from a seed that is printed and can be given again.
+/// `make chaos`: many more rounds.
 #[test]
 #[ignore = "long; `make chaos` runs it"]
 fn chaos_edge_node_kills() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seed = number("LUMINATE_CHAOS_SEED").unwrap_or_else(rand::random);
-    survive(number("LUMINATE_CHAOS_ROUNDS").unwrap_or(50), seed);
+    survive(Rounds::many("edge node kills", 50));
 }
 
 #[test]
