@@ -1,5 +1,7 @@
 //! Samples go through the embedded queue into ClickHouse, and queries are answered from there.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use luminate_tests::engines::ClickHouse;
@@ -92,6 +94,41 @@ fn a_start_without_tables_is_refused() {
     let status = server.try_wait_end(Duration::from_secs(30)).expect("the start is refused");
     assert_eq!(status.code(), Some(1));
     assert!(server.log().contains("run `luminate migrate`"), "{}", server.log());
+}
+
+#[test]
+fn a_queue_that_was_put_back_from_an_older_copy_is_refused() {
+    let clickhouse = ClickHouse::shared();
+    let variables = clickhouse_variables(clickhouse, &clickhouse.database("serve"));
+    migrate(&variables);
+    let mut server = server_of(variables, "queue: {partitions: 1}\n");
+    let mut maker = SampleMaker::new(3);
+    let mut write = |server: &Server| {
+        let receipt = server.client("acme").write_all(&maker.body("m", 10).0);
+        server.client("acme").count(Some(&receipt), "m")
+    };
+    assert_eq!(write(&server), 10);
+    assert!(server.stop().success(), "{}", server.log());
+    let queue = server.data().join("queue");
+    let copy = tempfile::tempdir().unwrap();
+    copy_files(&queue, copy.path());
+    server.start_again();
+    assert_eq!(write(&server), 20);
+    assert!(server.stop().success(), "{}", server.log());
+    fs::remove_dir_all(&queue).unwrap();
+    fs::create_dir(&queue).unwrap();
+    copy_files(copy.path(), &queue);
+    server.spawn();
+    let status = server.try_wait_end(Duration::from_secs(30)).expect("the start is refused");
+    assert_eq!(status.code(), Some(1));
+    assert!(server.log().contains("was put back from an older copy"), "{}", server.log());
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for file in fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
 }
 
 #[test]

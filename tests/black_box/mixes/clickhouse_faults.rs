@@ -1,15 +1,13 @@
 //! `luminate serve` in front of ClickHouse: each of them is killed under load, and ClickHouse is gone for a while.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
+use luminate_tests::chaos::Rounds;
 use luminate_tests::cluster::load::METRIC;
 use luminate_tests::cluster::{Doors, Load, LoadOptions};
 use luminate_tests::engines::{ClickHouse, ClickHouseOptions};
 use luminate_tests::samples::SampleMaker;
 use luminate_tests::{Client, Server, wait};
-use rand::rngs::StdRng;
-use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 
 use super::{assert_exactly_once, clickhouse_variables, crash, migrate, open_door, server_of};
@@ -25,9 +23,7 @@ fn rows_by_number(clickhouse: &ClickHouse, database: &str) -> BTreeMap<String, u
 }
 
 /// The server is killed at random moments under load, and so is ClickHouse in the middle of it.
-fn survive(rounds: u64, seed: u64) {
-    println!("seed {seed}");
-    let mut random = StdRng::seed_from_u64(seed);
+fn survive(mut rounds: Rounds) {
     let clickhouse = ClickHouse::start(ClickHouseOptions::default());
     let database = clickhouse.database("serve");
     let variables = clickhouse_variables(&clickhouse, &database);
@@ -35,11 +31,11 @@ fn survive(rounds: u64, seed: u64) {
     let mut server = server_of(variables, "");
     let doors = Doors::default();
     open_door(&doors, &server);
-    let load = Load::start_at(&doors, &LoadOptions { seed, ..LoadOptions::default() });
-    for round in 0..rounds {
+    let load = Load::start_at(&doors, &LoadOptions { seed: rounds.seed(), ..LoadOptions::default() });
+    while let Some(round) = rounds.next_round() {
         load.wait_more(50);
-        std::thread::sleep(Duration::from_millis(random.random_range(0..800)));
-        if round == rounds / 2 {
+        std::thread::sleep(rounds.moment(800));
+        if round == rounds.count() / 2 {
             clickhouse.kill();
             clickhouse.restart();
         }
@@ -51,21 +47,19 @@ fn survive(rounds: u64, seed: u64) {
     let rows = rows_by_number(&clickhouse, &database);
     assert!(rows.values().all(|times| *times == 1), "rows are doubled in the table");
     assert_eq!(rows.len() as u64, verdict.stored, "the table and the queries tell the same");
-    println!("{rounds} kills: {verdict:?}");
+    rounds.tell(verdict);
 }
 
 #[test]
 fn acknowledged_samples_are_in_clickhouse_exactly_once_whoever_dies() {
-    survive(5, 20_150_517);
+    survive(Rounds::few("serve with clickhouse kills", 5));
 }
 
-/// `make chaos`: many more rounds, from a seed that is printed and can be given again.
+/// `make chaos`: many more rounds.
 #[test]
 #[ignore = "long; `make chaos` runs it"]
 fn chaos_serve_with_clickhouse_kills() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seed = number("LUMINATE_CHAOS_SEED").unwrap_or_else(rand::random);
-    survive(number("LUMINATE_CHAOS_ROUNDS").unwrap_or(50), seed);
+    survive(Rounds::many("serve with clickhouse kills", 50));
 }
 
 fn status_of_clickhouse(server: &Server) -> String {

@@ -1,49 +1,42 @@
 //! An edge node is killed under load, Kafka is gone for a while, and records were removed before they were stored.
 
-use std::time::Duration;
-
+use luminate_tests::chaos::Rounds;
 use luminate_tests::cluster::{ClusterOptions, Engine, Load, LoadOptions, client};
 use luminate_tests::engines::{Kafka, KafkaOptions};
 use luminate_tests::samples::SampleMaker;
 use luminate_tests::{Client, Cluster, wait};
-use rand::rngs::StdRng;
-use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 
 use super::{assert_exactly_once, crash, edge, open_door};
 
 /// A gateway of the cluster and the node's own write; the node is killed at random moments.
-fn survive(rounds: u64, seed: u64) {
-    println!("seed {seed}");
-    let mut random = StdRng::seed_from_u64(seed);
+fn survive(mut rounds: Rounds) {
     let cluster = Cluster::prepare(ClusterOptions::default());
     let _gateway = cluster.start_gateway();
     let mut edge = edge(&cluster, &json!({cluster.samples_topic(): [0, 1, 2, 3]}));
     edge.start_again();
     let doors = cluster.doors();
     open_door(&doors, &edge);
-    let load = Load::start_at(&doors, &LoadOptions { seed, ..LoadOptions::default() });
-    for _ in 0..rounds {
+    let load = Load::start_at(&doors, &LoadOptions { seed: rounds.seed(), ..LoadOptions::default() });
+    while rounds.next_round().is_some() {
         load.wait_more(50);
-        std::thread::sleep(Duration::from_millis(random.random_range(0..800)));
+        std::thread::sleep(rounds.moment(800));
         crash(&doors, &mut edge);
     }
     load.wait_more(1);
-    println!("{rounds} kills: {:?}", assert_exactly_once(&edge, &load.finish()));
+    rounds.tell(assert_exactly_once(&edge, &load.finish()));
 }
 
 #[test]
 fn acknowledged_samples_are_stored_exactly_once_whenever_the_node_dies() {
-    survive(5, 20_150_517);
+    survive(Rounds::few("edge node kills", 5));
 }
 
-/// `make chaos`: many more rounds, from a seed that is printed and can be given again.
+/// `make chaos`: many more rounds.
 #[test]
 #[ignore = "long; `make chaos` runs it"]
 fn chaos_edge_node_kills() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seed = number("LUMINATE_CHAOS_SEED").unwrap_or_else(rand::random);
-    survive(number("LUMINATE_CHAOS_ROUNDS").unwrap_or(50), seed);
+    survive(Rounds::many("edge node kills", 50));
 }
 
 #[test]
@@ -112,4 +105,49 @@ fn records_that_retention_removed_before_they_were_stored_stop_the_partition() {
     edge.start_again();
     let receipt = client(&gateway, "acme").write_all(&maker.body("m", 5).0);
     assert_eq!(edge.client("acme").count(Some(&receipt), "m"), 25);
+}
+
+#[test]
+fn an_empty_folder_begins_with_what_kafka_holds_whatever_the_group_was_told() {
+    let cluster = Cluster::prepare(ClusterOptions { partitions: 1, ..ClusterOptions::default() });
+    let assign = json!({cluster.samples_topic(): [0]});
+    let mut first = edge(&cluster, &assign);
+    first.start_again();
+    let mut maker = SampleMaker::new(4);
+    for round in 1..=3 {
+        let receipt = first.client("acme").write_all(&maker.body("m", 10).0);
+        assert_eq!(first.client("acme").count(Some(&receipt), "m"), 10 * round);
+    }
+    wait_for_hint(&cluster, 3);
+    first.kill();
+    let mut second = edge(&cluster, &assign);
+    second.start_again();
+    let receipt = second.client("acme").write_all(&maker.body("m", 1).0);
+    assert_eq!(second.client("acme").count(Some(&receipt), "m"), 31);
+}
+
+#[test]
+fn a_clusters_writer_does_not_take_a_hint_for_a_place_to_continue_from() {
+    let cluster = Cluster::prepare(ClusterOptions { partitions: 1, ..ClusterOptions::default() });
+    // The tests' configuration has the group of the cluster's writers, against all advice.
+    let mut edge = edge(&cluster, &json!({cluster.samples_topic(): [0]}));
+    edge.start_again();
+    let receipt = edge.client("acme").write_all(&SampleMaker::new(5).body("m", 10).0);
+    assert_eq!(edge.client("acme").count(Some(&receipt), "m"), 10);
+    wait_for_hint(&cluster, 1);
+    edge.kill();
+    let writer = cluster.start_writer();
+    wait::until("the partition is stopped", || (writer.metric("luminate_partitions_stopped", "") >= 1.0).then_some(()));
+    assert!(writer.log().contains("commit_metadata_unreadable"), "{}", writer.log());
+}
+
+/// Waits until the group knows that the only partition is stored up to this offset.
+fn wait_for_hint(cluster: &Cluster, next: u64) {
+    wait::until("the group was told", || {
+        let arguments = ["--describe", "--offsets", "--group", cluster.name()];
+        let told = cluster.kafka.tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", &arguments);
+        // group, topic, partition, committed offset, end, ...
+        let row = told.lines().find(|line| line.contains(&cluster.samples_topic()))?;
+        (row.split_whitespace().nth(3)? == next.to_string()).then_some(())
+    });
 }

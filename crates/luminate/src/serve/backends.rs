@@ -13,7 +13,7 @@ use luminate_rocksdb::queue::EmbeddedQueue;
 use luminate_rocksdb::{OwnedPartition, PartitionNames, RocksStore};
 use luminate_runtime::clock::system_clock;
 use luminate_runtime::lifecycle::Lifecycle;
-use luminate_storage::{SampleSink, SampleSource};
+use luminate_storage::{IntentSink, SampleSink, SampleSource};
 use luminate_writer::schema_registry::{HttpSchemaRegistry, SchemaRegistry};
 use luminate_writer::{OwnWatermarks, Progress};
 
@@ -23,7 +23,7 @@ use super::queue_config::QueueBackend;
 use super::skip::{self, SkipTo};
 use super::{gate, watch};
 
-/// How long after brokers did not tell the assigned partitions they are asked again.
+/// How long after a question was not answered it is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Queue and store, as the services see them.
@@ -92,14 +92,39 @@ async fn in_front_of_clickhouse(
     let clickhouse = config.storage.clickhouse.clone();
     let hosts = Hosts::new(&clickhouse)?;
     watch::clickhouse(lifecycle, hosts.clone());
-    let sink = ClickHouseSink::new(clickhouse.clone(), system_clock())?;
+    let sink = Arc::new(ClickHouseSink::new(clickhouse.clone(), system_clock())?);
     let watermarks = OwnWatermarks::new(progress.clone(), Arc::new(queue.clone()));
     let source = ClickHouseSource::new(hosts, &clickhouse.database, Arc::new(watermarks));
-    // As every service does: tables are made by `luminate migrate` alone, because others may share them.
-    let tables_are_there = async move { Ok(wait_until_migrated(&clickhouse).await?) };
+    let (checked_sink, checked_queue) = (Arc::clone(&sink), queue.clone());
+    let is_ready = async move {
+        // As every service does: tables are made by `luminate migrate` alone, because others may share them.
+        wait_until_migrated(&clickhouse).await?;
+        check_queue_is_current(&checked_queue, checked_sink.as_ref()).await
+    };
     let consumer = Box::new(queue.consumer());
-    let consumer = gate::hold_back(consumer, lifecycle, "clickhouse-tables", tables_are_there).await?;
-    Ok(embedded(&queue, consumer, Arc::new(sink), Arc::new(source), progress))
+    let consumer = gate::hold_back(consumer, lifecycle, "clickhouse-tables", is_ready).await?;
+    Ok(embedded(&queue, consumer, sink, Arc::new(source), progress))
+}
+
+/// Refuses a queue that was put back from an older copy: it would give offsets to new samples that stored ones have, and what
+/// carries the offsets of something stored counts as stored.
+async fn check_queue_is_current(queue: &EmbeddedQueue, sink: &dyn IntentSink) -> anyhow::Result<()> {
+    for (source, end) in queue.ends().await? {
+        let last = loop {
+            match sink.last_batch(&source).await {
+                Err(error) if error.is_retryable() => tracing::warn!(%error, "ClickHouse does not tell what is stored"),
+                told => break told?,
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
+        };
+        if let Some(last) = last.filter(|last| *last >= end) {
+            bail!(
+                "ClickHouse has a batch of {source} that begins at offset {last}, and the queue ends at {end}: the queue was put \
+                 back from an older copy. Begin with an empty data folder; what is stored stays"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Kafka, of which this process stores the assigned partitions in RocksDB. Its gateway writes to all of them.
