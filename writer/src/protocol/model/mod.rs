@@ -6,10 +6,12 @@
 //! |---|---|
 //! | [`log`] | the records, and what must become of each |
 //! | [`store`] | slices, tokens, inserts that come late |
+//! | [`registry`] | a schema registry that changes its mind |
 //! | [`world`] | log, coordinator, store and writers, and one step of it all |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod log;
+mod registry;
 mod store;
 mod world;
 
@@ -58,6 +60,7 @@ fn a_store_or_a_writer_that_is_wrong_is_found_out() {
         ("intents are forgotten", Flaws { intents_are_forgotten: true, ..Flaws::default() }),
         ("a replay goes where new batches go", Flaws { target_is_not_obeyed: true, ..Flaws::default() }),
         ("keyed records are not read again", Flaws { keyed_are_forgotten: true, ..Flaws::default() }),
+        ("what schemas meant is not noted", Flaws { schemas_are_forgotten: true, ..Flaws::default() }),
     ];
     let fails = |flaws: Flaws, seed: u64| {
         let dice = dice_of(seed);

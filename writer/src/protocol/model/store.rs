@@ -17,6 +17,7 @@ pub(super) struct Flaws {
     pub(super) intents_are_forgotten: bool,
     pub(super) target_is_not_obeyed: bool,
     pub(super) keyed_are_forgotten: bool,
+    pub(super) schemas_are_forgotten: bool,
 }
 
 /// One insert of one slice.

@@ -9,13 +9,14 @@ use luminate_queue::{Committed, DeadLetter, QueueError};
 use luminate_storage::{Batch, Permit, StorageError, StoreTarget, Stored};
 
 use super::log::{Log, SOURCE};
+use super::registry::{Registry, now};
 use super::store::{Flaws, Store, inserts};
 use crate::batch::BatchLimits;
 use crate::decode::RecordDecoder;
 use crate::error::WriterError;
 use crate::protocol::metadata::CommitMetadata;
 use crate::protocol::{Action, End, Event, Operation, Outcome, PartitionProtocol, ProtocolRules, Ticket};
-use crate::schema_registry::RegisteredSchemas;
+use crate::schema_registry::{NotedSchemas, RegisteredSchemas};
 
 const SESSION: Duration = Duration::from_secs(45);
 
@@ -25,6 +26,7 @@ struct Writer {
     /// The group's generation in which it was given the partition.
     generation: u32,
     reads_at: Offset,
+    schemas: Arc<RegisteredSchemas>,
     /// What it has asked for and not been told.
     asked: VecDeque<(Ticket, Operation)>,
     last_ticket: Option<Ticket>,
@@ -39,6 +41,7 @@ pub(super) struct World {
     writers: Vec<Writer>,
     dead_letters: BTreeSet<Offset>,
     now: Duration,
+    registry: Arc<Registry>,
     /// What the configuration says today.
     table: u32,
     max_samples: usize,
@@ -68,6 +71,7 @@ impl World {
             writers: Vec::new(),
             dead_letters: BTreeSet::new(),
             now: Duration::from_secs(1000),
+            registry: Arc::default(),
             table: 0,
             max_samples: 4,
         }
@@ -78,7 +82,8 @@ impl World {
         let which = usize::from(roll >> 5) % self.writers.len().max(1);
         let detail = roll >> 5;
         match roll & 31 {
-            0..=3 => self.log.append(1),
+            0..=2 => self.log.append(1),
+            3 => self.log.append_registered(),
             4 => self.log.append(3),
             5..=6 => self.log.append_keyed(detail & 3, detail >> 2),
             7 => self.log.append_broken(),
@@ -103,6 +108,7 @@ impl World {
 
     /// The troubles are over: one writer finishes the work.
     pub(super) fn heal(&mut self) {
+        self.registry.set(true, true);
         self.give_to_another(false);
         let last = self.writers.len() - 1;
         for _ in 0..20 * (self.log.records.len() + 20) {
@@ -123,7 +129,7 @@ impl World {
     }
 
     pub(super) fn assert_everything_is_stored_once(&self) {
-        let (stored, dead) = self.log.settled_before(self.log.end());
+        let (stored, dead) = self.log.settled_before(self.log.end(), &self.dead_letters);
         assert_eq!(self.store.rows(), stored.into_iter().collect::<Vec<_>>(), "stored");
         assert_eq!(self.dead_letters, dead, "dead letters");
     }
@@ -132,7 +138,7 @@ impl World {
     fn assert_invariants(&self) {
         let rows = self.store.rows();
         assert!(rows.windows(2).all(|pair| pair[0] != pair[1]), "stored twice");
-        let (stored, dead) = self.log.settled_before(self.committed.next.unwrap_or_default());
+        let (stored, dead) = self.log.settled_before(self.committed.next.unwrap_or_default(), &self.dead_letters);
         assert!(stored.iter().all(|sample| rows.binary_search(sample).is_ok()), "passed and not stored");
         assert!(dead.is_subset(&self.dead_letters), "passed and no dead letter");
     }
@@ -154,7 +160,8 @@ impl World {
             self.crash(0);
         }
         self.generation += 1;
-        let decoder = RecordDecoder::new(None, Arc::new(RegisteredSchemas::new(None)));
+        let schemas = Arc::new(RegisteredSchemas::new(Some(self.registry.clone())));
+        let decoder = RecordDecoder::new(None, Arc::clone(&schemas));
         let rules = ProtocolRules {
             by_intent: true,
             session_timeout: Some(SESSION),
@@ -167,6 +174,7 @@ impl World {
             protocol: PartitionProtocol::new(SOURCE, decoder, rules),
             generation: self.generation,
             reads_at: Offset(0),
+            schemas,
             asked: VecDeque::new(),
             last_ticket: None,
             is_over: false,
@@ -207,6 +215,7 @@ impl World {
 
     fn change_configuration(&mut self, detail: u8) {
         self.table = u32::from(detail & 1);
+        self.registry.set(detail & 2 == 0, detail != 7);
         self.max_samples = 2 + usize::from(detail);
     }
 
@@ -238,7 +247,11 @@ impl World {
                 // One that the partition was taken from may see what its successor has stored; nothing is stopped by it.
                 Action::End(End::Halted(halt)) if writer.generation == self.generation => panic!("halted: {halt}"),
                 Action::End(_) => writer.is_over = true,
-                Action::LearnSchema(..) => panic!("no schema is missing"),
+                Action::LearnSchema(id, record) => {
+                    // Where it does not answer, the record is read again.
+                    let _ = now(writer.schemas.learn(id));
+                    writer.reads_at = record.offset;
+                }
                 Action::Begun(_) | Action::Stored(_) | Action::Failed(_) => {}
             }
         }
@@ -297,6 +310,10 @@ impl World {
             CommitMetadata::Intent(_) if flaws.intents_are_forgotten => String::new(),
             CommitMetadata::Intent(mut intent) if flaws.keyed_are_forgotten => {
                 intent.keyed = None;
+                CommitMetadata::Intent(intent).encode()
+            }
+            CommitMetadata::Intent(mut intent) if flaws.schemas_are_forgotten => {
+                intent.schemas = NotedSchemas::default();
                 CommitMetadata::Intent(intent).encode()
             }
             CommitMetadata::Settled { .. } if flaws.keyed_are_forgotten => String::new(),
