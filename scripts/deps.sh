@@ -39,6 +39,7 @@ for what in "${@:-build}"; do
       ;;
     test)
       needs strace strace
+      needs openssl openssl
       test_engines
       ;;
     engines) test_engines ;;

@@ -1,6 +1,6 @@
 //! Tables are made once, under a lock, and nothing starts over tables that it does not know.
 
-use luminate_clickhouse::{MigrateError, check, migrate};
+use luminate_clickhouse::{ClickHouseConfig, MigrateError, check, migrate};
 use luminate_tests::engines::ClickHouse;
 
 use super::fixture::{Store, config};
@@ -64,4 +64,18 @@ async fn of_several_at_once_one_migrates() {
     }
     assert_eq!(applied, 1);
     check(&config).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_the_servers_do_not_know_stops_the_start() {
+    let store = Store::shared().await;
+    let config = ClickHouseConfig { cluster: Some("nowhere".to_owned()), ..store.config.clone() };
+    for stopped in [check(&config).await, migrate(&config, "test", false).await.map(|_| ())] {
+        let error = stopped.unwrap_err();
+        assert!(!error.is_retryable(), "{error}");
+        assert_eq!(
+            error.to_string(),
+            "storage.clickhouse.cluster: the servers know no cluster `nowhere` (see system.clusters)"
+        );
+    }
 }
