@@ -116,17 +116,19 @@ fn variables_of(services: &[Described]) -> String {
 
 /// All sections in the order of their keys, those alike of several services once.
 fn sections_of(services: &[Described]) -> String {
-    let mut sections: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    let mut owners: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for service in services {
         for (key, text) in &service.sections {
-            sections.entry((key, text)).or_default().push(service.service);
+            owners.entry((key.as_str(), text.as_str())).or_default().push(service.service);
         }
     }
-    let with_owners = |((_, text), owners): (&(&str, &str), &Vec<&str>)| {
+    let mut page = String::new();
+    for ((_, text), owners) in owners {
         let (heading, rest) = text.split_once('\n').unwrap_or((text, ""));
-        format!("{heading}\n\nOf {}.\n{rest}", named(owners, services))
-    };
-    sections.iter().map(with_owners).collect()
+        // Writing to a String cannot fail.
+        let _ = write!(page, "{heading}\n\nOf {}.\n{rest}", named(&owners, services));
+    }
+    page
 }
 
 fn named(some: &[&str], all: &[Described]) -> String {

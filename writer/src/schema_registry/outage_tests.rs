@@ -10,7 +10,7 @@ use luminate_queue::{DeadLetterFilter, DeadLetters as _};
 use luminate_runtime::lifecycle::health::DependencyStatus;
 use luminate_schemas::{PublishedSchema, confluent, sample_rows, single_object};
 
-use super::{Lookup, SchemaRegistry, SchemaRegistryError};
+use super::{Lookup, NotedSchemas, SchemaRegistry, SchemaRegistryError};
 use crate::config::WriterConfig;
 use crate::pipeline_tests::{Running, TestSink, one_partition, publish, record};
 use crate::test_records::{columns, consumed, tenant};
@@ -31,8 +31,12 @@ impl SchemaRegistry for Registry {
 
 /// Samples in the Confluent wire format, under the number 9.
 fn registered(timestamps: &[i64]) -> Vec<u8> {
+    registered_as(9, timestamps)
+}
+
+fn registered_as(id: u32, timestamps: &[i64]) -> Vec<u8> {
     let value = sample_rows::encode(None, &columns(timestamps));
-    [&confluent::header(9)[..], &value[single_object::HEADER_BYTES..]].concat()
+    [&confluent::header(id)[..], &value[single_object::HEADER_BYTES..]].concat()
 }
 
 #[tokio::test(start_paused = true)]
@@ -82,4 +86,20 @@ async fn a_registry_that_nobody_waits_for_counts_as_up() {
     assert_eq!(status(), DependencyStatus::Down);
     running.queue.revoke(0).await;
     assert_eq!(status(), DependencyStatus::Up, "another writer waits now");
+}
+
+/// What an intent can note of them is bounded.
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_full_with_so_many_schemas() {
+    let registry = Arc::new(Registry { is_there: AtomicBool::new(true) });
+    let running = Running::start_with(one_partition(), TestSink::new(), WriterConfig::default(), Some(registry));
+    let records = 2 * NotedSchemas::MAX as u32 + 1;
+    for id in 0..records {
+        let value = registered_as(id, &[i64::from(id)]);
+        running.queue.append_raw(0, consumed(id.into(), "acme/0", value)).unwrap();
+    }
+    running.drained().await;
+    assert_eq!(running.sink.timestamps("acme").len(), records as usize);
+    let sizes: Vec<u64> = running.sink.ranges().iter().map(|(first, next)| next.0 - first.0).collect();
+    assert_eq!(sizes, [64, 64, 1]);
 }

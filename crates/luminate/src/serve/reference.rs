@@ -108,7 +108,7 @@ route, and:
 
 | code | status | title | what it means |
 |---|---|---|---|
-| <a id="service_unavailable"></a>`service_unavailable` | 503 | Service unavailable | No process answers for this path now, or it stopped before it answered. Try again after `Retry-After` seconds. What became of a write request is unknown: sent again with its `Idempotency-Key` it is stored once. |
+| <a id=\"service_unavailable\"></a>`service_unavailable` | 503 | Service unavailable | No process answers for this path now, or it stopped before it answered. Try again after `Retry-After` seconds. What became of a write request is unknown: sent again with its `Idempotency-Key` it is stored once. |
 
 ## Of single samples and records
 
