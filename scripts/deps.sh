@@ -40,6 +40,7 @@ for what in "${@:-build}"; do
       ;;
     test)
       needs strace strace
+      needs openssl openssl
       test_engines
       ;;
     engines) test_engines ;;

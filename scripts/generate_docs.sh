@@ -15,6 +15,7 @@ write() { # FILE COMMAND...: replaces the file where the command succeeds
 
 write docs/command-line.md reference commands
 write docs/configuration.md config reference
+write docs/configuration-cluster.md reference configuration-cluster
 write docs/metrics.md reference metrics
 write docs/errors.md reference errors
 write .env.example config env-example

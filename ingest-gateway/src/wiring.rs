@@ -69,6 +69,14 @@ impl ProcessConfig for GatewayProcessConfig {
     fn log(&self) -> &LogConfig {
         &self.log
     }
+
+    fn check(&self) -> Result<(), StartError> {
+        self.auth.required_verifier()?;
+        self.gateway.check()?;
+        self.gateway.check_budget(self.http.max_body_bytes_in_flight.get())?;
+        self.retention.rules()?;
+        Ok(self.kafka.check()?)
+    }
 }
 
 /// `luminate-gateway`.

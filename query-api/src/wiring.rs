@@ -68,6 +68,14 @@ impl ProcessConfig for QueryProcessConfig {
     fn log(&self) -> &LogConfig {
         &self.log
     }
+
+    fn check(&self) -> Result<(), StartError> {
+        self.auth.required_verifier()?;
+        self.query.check()?;
+        self.retention.rules()?;
+        self.kafka.check()?;
+        Ok(Hosts::new(&self.storage.clickhouse).map(drop)?)
+    }
 }
 
 /// `luminate-query`.
@@ -87,7 +95,8 @@ impl Service for QueryService {
         let verifier = config.auth.required_verifier()?;
         let parts = ServiceParts::of_process(&config.http, verifier, config.retention.rules()?, lifecycle);
         let clickhouse = config.storage.clickhouse;
-        let watermarks = Arc::new(KafkaWatermarks::new(&KafkaCluster::new(config.kafka)?));
+        let cluster = KafkaCluster::new(config.kafka)?;
+        let watermarks = Arc::new(KafkaWatermarks::new(&cluster));
         let hosts = Hosts::new(&clickhouse)?;
         tokio::select! {
             migrated = wait_until_migrated(&clickhouse) => migrated?,
@@ -95,6 +104,7 @@ impl Service for QueryService {
         }
         let watched = hosts.clone();
         lifecycle.watch_dependency("clickhouse", move || watched.reachable());
+        lifecycle.watch_dependency("kafka", move || cluster.reachable());
         let source = ClickHouseSource::new(hosts, &clickhouse.database, watermarks);
         Ok(service::build(config.query, Arc::new(source), parts)?)
     }

@@ -9,7 +9,7 @@
 //! | [`framing`] | how a value names its schema: [`single_object`] encoding, or the [`confluent`] wire format |
 //! | [`error`] | [`DecodeError`]: why a value cannot be decoded |
 //!
-//! Beside the code stand the contracts themselves: `avro/` the schemas of records, `examples/` one stored record for every
+//! Beside the code stand the contracts themselves: `openapi.json` the HTTP API, `avro/` the schemas of records, `examples/` one stored record for every
 //! published version of each schema (all of them still decode), `vectors/` series with their ids.
 //!
 //! The codec is written by hand, because it runs for every sample that is taken; tests hold it against `apache-avro`.
@@ -30,3 +30,6 @@ pub use framing::WrittenWith;
 pub use judged::{JudgedSamples, RejectedSamples};
 pub use published::{PublishedSchema, SAMPLE_COLUMNS_V1, SAMPLE_ROWS_V1, UnusableSchema};
 pub use sample_columns::{decode, encode};
+
+/// The document of the HTTP API (OpenAPI 3.1): the routes of all services. `luminate openapi` writes it from the code.
+pub const OPENAPI: &str = include_str!("../openapi.json");

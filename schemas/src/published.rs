@@ -41,6 +41,9 @@ pub enum UnusableSchema {
         /// Its size in bytes.
         bytes: usize,
     },
+    /// What was wrong with it was found out before, and not noted.
+    #[error("it was of no use when the record was judged first")]
+    NotUsable,
     /// It is none of the published schemas.
     #[error("it is none of the published schemas, {}", known_schemas())]
     NotPublished,
@@ -54,6 +57,12 @@ impl PublishedSchema {
     #[must_use]
     pub fn of_fingerprint(fingerprint: u64) -> Option<Self> {
         Self::ALL.into_iter().find(|schema| schema.fingerprint() == fingerprint)
+    }
+
+    /// The schema of this [`name`](Self::name).
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|schema| schema.name() == name)
     }
 
     /// The published schema that a registered one equals: their parsing canonical forms are the same, so documentation,
@@ -112,12 +121,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_found_by_fingerprint_and_by_text() {
+    fn each_is_found_by_fingerprint_text_and_name() {
         for schema in PublishedSchema::ALL {
             assert_eq!(PublishedSchema::of_fingerprint(schema.fingerprint()), Some(schema));
             assert_eq!(PublishedSchema::of_text(schema.text()), Ok(schema));
+            assert_eq!(PublishedSchema::of_name(schema.name()), Some(schema));
         }
-        assert_eq!(PublishedSchema::of_fingerprint(0), None);
+        assert_eq!((PublishedSchema::of_fingerprint(0), PublishedSchema::of_name("")), (None, None));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use luminate_tests::problem::documented;
 use serde_json::Value;
 
 fn file(path: &str) -> String {
@@ -72,14 +73,30 @@ fn the_proxy_routes_what_the_openapi_document_has() {
     for path in paths.keys() {
         let inside = path.starts_with("/api/v1/admin") || !path.starts_with("/api/");
         let expected = match path.as_str() {
-            "/api/v1/write" | "/api/v1/health" => Some("gateway"),
-            // A file of the proxy's own.
-            "/api/v1/openapi.json" => None,
+            "/api/v1/write" | "/api/v1/health" | "/api/v1/openapi.json" => Some("gateway"),
             _ if inside => None,
             _ => Some("query"),
         };
         assert_eq!(route(&proxy, path), expected, "{path}");
     }
-    assert!(proxy.contains("location = /api/v1/openapi.json {"), "the document is served");
     assert_eq!(route(&proxy, "/v1/metrics"), Some("gateway"), "OTLP is written, not the catalogue");
+}
+
+/// What the proxy answers itself, it answers as the services do.
+#[test]
+fn the_proxys_own_errors_are_documented() {
+    let proxy = file("deploy/docker/nginx.conf");
+    let answers = proxy.lines().filter_map(|line| line.trim().strip_prefix("return ")?.split_once(" '"));
+    let answers = answers.filter_map(|(status, body)| Some((status, body.strip_suffix("';")?)));
+    let mut codes = BTreeSet::new();
+    for (status, body) in answers {
+        let problem: Value = serde_json::from_str(body).unwrap();
+        let code = problem["code"].as_str().unwrap();
+        assert_eq!(problem["status"].to_string(), status, "{code}");
+        let statuses = documented().get(code).unwrap_or_else(|| panic!("{code} is not documented"));
+        assert!(statuses.iter().any(|documented| documented.to_string() == status), "{code} {status}");
+        assert_eq!(problem["type"], format!("/docs/errors#{code}"));
+        codes.insert(code.to_owned());
+    }
+    assert_eq!(codes, ["not_found", "service_unavailable"].map(str::to_owned).into());
 }

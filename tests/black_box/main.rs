@@ -5,6 +5,7 @@
 
 mod admin;
 mod cli;
+mod clickhouse_queries;
 mod cluster;
 mod crash;
 mod dead_letters_full;

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use luminate_tests::cluster::ClusterOptions;
 use luminate_tests::samples::now_ms;
-use luminate_tests::{Answer, Client, Server, wait};
+use luminate_tests::{Answer, Client, Cluster, Server, wait};
 use serde_json::{Value, json};
 
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
@@ -31,7 +32,11 @@ const PATHS: [&str; 18] = [
 ];
 
 fn document(server: &Server) -> Value {
-    let answer = Client::new(server.url(), "").get("/api/v1/openapi.json");
+    document_at(server.url())
+}
+
+fn document_at(url: &str) -> Value {
+    let answer = Client::new(url, "").get("/api/v1/openapi.json");
     assert_eq!(answer.status, 200);
     answer.json()
 }
@@ -191,6 +196,30 @@ fn the_document_is_sound() {
     let checked_in = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/openapi.json");
     let checked_in: Value = serde_json::from_slice(&std::fs::read(checked_in).unwrap()).unwrap();
     assert!(checked_in == document, "schemas/openapi.json is not what is served: `make docs` writes it");
+}
+
+#[test]
+fn every_process_of_a_cluster_serves_the_same_document_and_its_part_of_the_routes() {
+    let cluster = Cluster::prepare(ClusterOptions::default());
+    let (gateway, writer, query) = (cluster.start_gateway(), cluster.start_writer(), cluster.start_query());
+    let document = document_at(gateway.url());
+    assert_eq!(document_at(writer.url()), document);
+    assert_eq!(document_at(query.url()), document);
+    let of_process = ["/healthz", "/readyz", "/startupz", "/metrics", "/api/v1/health", "/api/v1/openapi.json"];
+    let paths = document["paths"].as_object().unwrap();
+    for path in paths.keys() {
+        let real = path.replace("{key}", "k").replace("{id}", "i");
+        // Of a path that is there only the method is wrong.
+        let is_at = |url: &str| Client::new(url, "").send("PATCH", &real, &[], b"").unwrap().status == 405;
+        let there = [is_at(gateway.url()), is_at(writer.url()), is_at(query.url())];
+        let expected = match path.as_str() {
+            path if of_process.contains(&path) => [true; 3],
+            "/api/v1/write" => [true, false, false],
+            path if path.starts_with("/api/v1/admin/") => [false, true, false],
+            _ => [false, false, true],
+        };
+        assert_eq!(there, expected, "{path} at gateway, writer and query-api");
+    }
 }
 
 fn references(value: &Value) -> Vec<&str> {

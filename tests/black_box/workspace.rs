@@ -14,7 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("luminate-schemas", &["luminate-model"]),
     ("luminate-bench", &[]),
     ("luminate-query", &["luminate-model", "luminate-storage"]),
-    ("luminate-runtime", &["luminate-model", "luminate-auth"]),
+    ("luminate-runtime", &["luminate-model", "luminate-auth", "luminate-schemas"]),
     (
         "luminate-rocksdb",
         &["luminate-model", "luminate-runtime", "luminate-queue", "luminate-storage", "luminate-schemas"],

@@ -19,6 +19,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
+pub mod certificates;
 pub mod chaos;
 pub mod client;
 pub mod cluster;

@@ -98,7 +98,7 @@ async fn what_other_peoples_libraries_write_is_read() {
     let registry = TestRegistry(Ok(Ok(PublishedSchema::SampleRowsV1)));
     let schemas = Arc::new(RegisteredSchemas::new(Some(Arc::new(registry))));
     schemas.learn(1).await.unwrap();
-    let decoder = RecordDecoder::new(Some(tenant("acme")), schemas);
+    let mut decoder = RecordDecoder::new(Some(tenant("acme")), schemas);
     let java = "c30199d0a0957113b0200002166170695f6c6174656e6379c8baf9e0bf6800000000003062400210656e64706f696e74142f6170692f757365\
                 72730000";
     let rust = "c30199d0a0957113b0200002166170695f6c6174656e6379f6e593e2bf6800000000003062400210656e64706f696e74142f6170692f757365\
@@ -182,7 +182,7 @@ async fn a_registered_schema_is_asked_for_once_and_then_known() {
     let record = consumed(0, "", registered(9, &sample_rows::encode(None, &columns(&[1]))));
     for (lookup, detail) in lookups {
         let schemas = Arc::new(RegisteredSchemas::new(Some(Arc::new(TestRegistry(Ok(lookup))))));
-        let decoder = RecordDecoder::new(Some(tenant("acme")), Arc::clone(&schemas));
+        let mut decoder = RecordDecoder::new(Some(tenant("acme")), Arc::clone(&schemas));
         assert!(matches!(decoder.decode(&record), Err(NotDecoded::NeedsSchema(9))));
         schemas.learn(9).await.unwrap();
         match detail {
@@ -202,7 +202,7 @@ async fn a_registered_schema_is_asked_for_once_and_then_known() {
 async fn a_registry_that_is_away_decides_nothing() {
     let away = SchemaRegistryError { id: 9, reason: "away".to_owned() };
     let schemas = Arc::new(RegisteredSchemas::new(Some(Arc::new(TestRegistry(Err(away.clone()))))));
-    let decoder = RecordDecoder::new(Some(tenant("acme")), Arc::clone(&schemas));
+    let mut decoder = RecordDecoder::new(Some(tenant("acme")), Arc::clone(&schemas));
     let record = consumed(0, "", registered(9, &sample_rows::encode(None, &columns(&[1]))));
     assert_eq!(schemas.learn(9).await, Err(away));
     assert!(matches!(decoder.decode(&record), Err(NotDecoded::NeedsSchema(9))));

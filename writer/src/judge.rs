@@ -53,7 +53,7 @@ pub struct NeedsSchema(pub u32);
 /// [`NeedsSchema`]
 pub fn judge(
     window: &mut IdempotencyWindow,
-    decoder: &RecordDecoder,
+    decoder: &mut RecordDecoder,
     record: &ConsumedRecord,
 ) -> Result<Verdict, NeedsSchema> {
     match decoder.decode(record) {
@@ -99,8 +99,8 @@ mod tests {
     use crate::test_records::{columns, consumed};
 
     fn judge(window: &mut IdempotencyWindow, record: &ConsumedRecord) -> Verdict {
-        let decoder = RecordDecoder::new(None, Arc::new(RegisteredSchemas::new(None)));
-        super::judge(window, &decoder, record).unwrap()
+        let mut decoder = RecordDecoder::new(None, Arc::new(RegisteredSchemas::new(None)));
+        super::judge(window, &mut decoder, record).unwrap()
     }
 
     fn keyed(offset: u64, body: u128) -> ConsumedRecord {

@@ -304,12 +304,8 @@ async fn at(instant: Option<Instant>) {
 /// Asks the schema registry until it answers.
 async fn learn(pipeline: &Pipeline, schema: Option<u32>) {
     let Some(id) = schema else { return std::future::pending().await };
-    let mut delay = pipeline.config.retry.first_delay.get();
-    while let Err(error) = pipeline.schemas.learn(id).await {
-        tracing::warn!(%error, "a record waits for its schema");
-        sleep(delay).await;
-        delay = (delay * 2).min(pipeline.config.retry.max_delay.get());
-    }
+    let retry = &pipeline.config.retry;
+    pipeline.schemas.learn_until_known(id, retry.first_delay.get(), retry.max_delay.get()).await;
 }
 
 fn rules(pipeline: &Pipeline, consumer: &dyn PartitionConsumer) -> ProtocolRules {

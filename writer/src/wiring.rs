@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use luminate_clickhouse::{ClickHouseSink, ClusterStorageConfig, wait_until_migrated};
+use luminate_clickhouse::{ClickHouseSink, ClusterStorageConfig, Hosts, wait_until_migrated};
 use luminate_kafka::{KafkaAdmin, KafkaCluster, KafkaConfig, KafkaConsumer, KafkaDeadLetters, KafkaWatermarks};
 use luminate_runtime::clock::system_clock;
 use luminate_runtime::config::{AuthConfig, EnvVariable};
@@ -53,6 +53,14 @@ impl ProcessConfig for WriterProcessConfig {
     fn log(&self) -> &LogConfig {
         &self.log
     }
+
+    fn check(&self) -> Result<(), StartError> {
+        self.auth.required_verifier()?;
+        self.writer.check()?;
+        self.kafka.check()?;
+        HttpSchemaRegistry::from_config(&self.schema_registry)?;
+        Ok(Hosts::new(&self.storage.clickhouse).map(drop)?)
+    }
 }
 
 /// `luminate-writer`.
@@ -82,6 +90,8 @@ impl Service for WriterService {
         let consumer = KafkaConsumer::start(&cluster)?;
         consumer.pulse().show_in(lifecycle);
         let own_ends = Arc::new(consumer.owned_ends());
+        let watched = cluster.clone();
+        lifecycle.watch_dependency("kafka", move || watched.reachable());
         let parts = WriterParts {
             consumer: Box::new(consumer),
             schema_registry: registry.map(|registry| Arc::new(registry) as Arc<dyn SchemaRegistry>),

@@ -75,7 +75,7 @@ pub fn build(config: WriterConfig, parts: WriterParts) -> Result<Writer, Invalid
         config,
         sink: Arc::clone(&sink),
         dead_letters: Arc::clone(&dead_letters),
-        schemas: Arc::new(RegisteredSchemas::new(schema_registry)),
+        schemas: Arc::new(registered_schemas(schema_registry, &lifecycle)),
         progress: progress.clone(),
         clock: Arc::clone(&clock),
         metrics: lifecycle.metrics().clone(),
@@ -87,4 +87,11 @@ pub fn build(config: WriterConfig, parts: WriterParts) -> Result<Writer, Invalid
     let admin = Admin::new(Authenticator::new(verifier), parts);
     admin.go_on_erasing();
     Ok(Writer { admin: admin::routes(admin), progress })
+}
+
+/// A registry that is configured is one of the process's dependencies.
+fn registered_schemas(registry: Option<Arc<dyn SchemaRegistry>>, lifecycle: &Lifecycle) -> RegisteredSchemas {
+    let is_configured = registry.is_some();
+    let schemas = RegisteredSchemas::new(registry);
+    if is_configured { schemas.shown_as(lifecycle.health().dependency("schema_registry")) } else { schemas }
 }

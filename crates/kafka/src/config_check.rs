@@ -89,6 +89,8 @@ impl KafkaConfig {
     /// [`KafkaError::Config`] names the key.
     pub fn check(&self) -> Result<(), KafkaError> {
         ensure(!self.brokers.is_empty(), "brokers", "name at least one broker, host:port")?;
+        let is_address = |broker: &String| !broker.is_empty() && !broker.contains(char::is_whitespace);
+        ensure(self.brokers.iter().all(is_address), "brokers", "each must be host:port, without blanks")?;
         let topics = &self.topics;
         ensure(!topics.samples.is_empty(), "topics.samples", "must not be empty")?;
         ensure(!topics.dead_letters.is_empty(), "topics.deadLetters", "must not be empty")?;
@@ -185,6 +187,8 @@ mod tests {
     fn defaults_with_a_broker_are_taken() {
         valid().check().unwrap();
         assert_eq!(refused(&KafkaConfig::default()), "kafka.brokers: name at least one broker, host:port");
+        let spoilt = KafkaConfig { brokers: vec!["a b:9092".to_owned()], ..KafkaConfig::default() };
+        assert_eq!(refused(&spoilt), "kafka.brokers: each must be host:port, without blanks");
     }
 
     fn with(key: &str, value: &str) -> KafkaConfig {

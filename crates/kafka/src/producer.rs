@@ -112,10 +112,7 @@ impl Shared {
         if self.closed.load(Ordering::Acquire) {
             return Err("the queue is closed".to_owned());
         }
-        match self.cluster.health().fault() {
-            Some(fault) => Err(fault),
-            None => Ok(()),
-        }
+        self.cluster.reachable()
     }
 
     /// Hands all records over before it first waits, so that they are on their way whatever becomes of the caller.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use luminate_runtime::config::{Environment, Loader};
-use luminate_runtime::process::{Service as _, VARIABLES};
+use luminate_runtime::config::Environment;
+use luminate_runtime::process;
 use luminate_writer::wiring::{WriterProcessConfig, WriterService};
 
 use crate::failure::CommandFailure;
@@ -31,17 +31,9 @@ impl ClusterArgs {
     /// # Errors
     /// Where they cannot be read, or make no sense.
     pub(crate) fn load(&self) -> Result<WriterProcessConfig, CommandFailure> {
-        let environment = Environment::of_process();
-        let variables = [VARIABLES.to_vec(), WriterService::variables()].concat();
-        let mut loader = Loader::new(&environment, &variables);
-        let file = self.config.clone().or_else(|| environment.get("LUMINATE_CONFIG").map(PathBuf::from));
-        if let Some(file) = &file {
-            loader = loader.file(file);
-        }
-        let loaded = loader.load::<WriterProcessConfig>().map_err(anyhow::Error::from)?;
-        // A shell that talks to a cluster has clients' variables set as well.
-        let of_clients = |warning: &&String| !warning.contains("LUMINATE_URL") && !warning.contains("LUMINATE_TOKEN");
-        loaded.warnings.iter().filter(of_clients).for_each(|warning| output::message(&format!("warning: {warning}")));
+        let loaded = process::load::<WriterService>(&Environment::of_process(), self.config.clone(), None);
+        let loaded = loaded.map_err(anyhow::Error::from)?;
+        loaded.warnings.iter().for_each(|warning| output::message(&format!("warning: {warning}")));
         Ok(loaded.config)
     }
 

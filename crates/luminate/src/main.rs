@@ -14,6 +14,7 @@ mod output;
 mod render;
 mod sending;
 mod serve;
+mod services;
 
 fn main() -> ExitCode {
     cli::run()

@@ -61,6 +61,8 @@ pub struct ClusterOptions {
     pub kafka_section: Value,
     /// What is set beside the tests' own in a writer's configuration.
     pub writer: Value,
+    /// What is set beside the tests' own in a query-api's configuration.
+    pub query: Value,
     /// What is set beside the tests' own in a gateway's configuration.
     pub gateway: Value,
     /// The section `retention` of gateways and query-apis.
@@ -76,6 +78,7 @@ impl Default for ClusterOptions {
             direct_tenants: Vec::new(),
             kafka_section: json!({}),
             writer: json!({}),
+            query: json!({}),
             gateway: json!({}),
             retention: json!({}),
         }
@@ -131,12 +134,13 @@ impl Cluster {
             "writer": {"batch": {"maxAge": "50ms"}, "retry": {"maxDelay": "500ms"}},
         });
         merge(&mut writer, &options.writer);
-        let query = json!({
+        let mut query = json!({
             "kafka": kafka, "storage": {"clickhouse": clickhouse}, "retention": options.retention,
             "query": {
                 "rateLimit": {"requestsPerSecond": 1_000_000}, "receiptTimeout": "60s", "maxReceiptTimeout": "60s",
             },
         });
+        merge(&mut query, &options.query);
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (kafka, clickhouse) = (options.kafka, options.clickhouse);
         let cluster =

@@ -1,19 +1,25 @@
 //! Operators' requests, over a writer that runs in memory.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
+use luminate_model::{Offset, Receipt};
 use luminate_queue::memory::MemoryQueue;
 use luminate_queue::{DeadLetterFilter, DeadLetters as _};
-use luminate_storage::SampleSink as _;
+use luminate_runtime::http::Authenticator;
+use luminate_storage::{ReachError, SampleSink as _, StorageError, Watermarks};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use super::{Admin, AdminParts, routes, test_tokens};
 use crate::config::WriterConfig;
 use crate::pipeline_tests::{Running, TestSink, one_partition, publish, record};
+use crate::progress::Progress;
 use crate::test_records::{columns, consumed, tenant};
 
 const OPERATOR: &str = "operator";
@@ -172,8 +178,57 @@ async fn watermarks_tell_how_far_each_source_is() {
     publish(&running.queue, vec![record(&[1])]).await;
     let (status, answer) = get(&running, "/api/v1/admin/watermarks", OPERATOR).await;
     let source = running.queue.source(0).to_string();
-    let expected = json!({ "source": source, "stored": 2, "end": 3, "lag": 1, "oldestOpen": null, "stopped": false });
+    let expected = json!({
+        "source": source, "stored": 2, "end": 3, "lag": 1, "here": true, "oldestOpen": null, "stopped": false,
+    });
     assert_eq!((status, answer), (StatusCode::OK, json!({ "sources": [expected] })));
+}
+
+/// What a group of writers has committed, or that it cannot be told.
+struct Group(Result<Receipt, String>);
+
+#[async_trait]
+impl Watermarks for Group {
+    async fn watermark(&self) -> Result<Receipt, StorageError> {
+        self.0.clone().map_err(StorageError::Unavailable)
+    }
+
+    async fn reach(&self, _: &Receipt) -> Result<(), ReachError> {
+        std::future::pending().await
+    }
+}
+
+/// The routes of a writer without partitions, in a group that has committed this.
+fn routes_in_group(queue: &MemoryQueue, group: Group) -> Router {
+    let parts = AdminParts {
+        dead_letters: Arc::new(queue.clone()),
+        queue: Arc::new(queue.clone()),
+        sink: TestSink::new(),
+        progress: Progress::default(),
+        watermarks: Some(Arc::new(group)),
+        clock: Arc::new(|| 0),
+    };
+    routes(Admin::new(Authenticator::new(test_tokens::verifier()), parts))
+}
+
+#[tokio::test(start_paused = true)]
+async fn watermarks_of_other_writers_partitions_are_the_groups() {
+    let queue = one_partition();
+    publish(&queue, vec![record(&[1]), record(&[2]), record(&[3])]).await;
+    let mut committed = Receipt::default();
+    committed.add(queue.source(0), Offset(2));
+    let path = "/api/v1/admin/watermarks";
+    let (status, answer) = ask(&routes_in_group(&queue, Group(Ok(committed))), "GET", path, OPERATOR, None).await;
+    let expected = json!({
+        "source": queue.source(0).to_string(), "stored": 2, "end": 3, "lag": 1, "here": false, "oldestOpen": null,
+        "stopped": null,
+    });
+    assert_eq!((status, answer), (StatusCode::OK, json!({ "sources": [expected] })));
+
+    let away = routes_in_group(&queue, Group(Err("broker-1:9092".to_owned())));
+    let (status, problem) = ask(&away, "GET", path, OPERATOR, None).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("admin_queue_unavailable")));
+    assert!(!problem.to_string().contains("broker-1"));
 }
 
 /// Asks until the erasure has ended.

@@ -7,7 +7,7 @@ use luminate_queue::{Committed, ConsumedRecord, QueueError};
 use luminate_storage::{Permit, Resume, StorageError};
 
 use super::event::{Action, End, Event, Halt, Operation, Outcome, Ticket};
-use super::metadata::CommitMetadata;
+use super::metadata::{CommitMetadata, Intent};
 use super::pending::{Pending, Step};
 use super::reading::{Reading, Start};
 use crate::batch::{BatchLimits, OpenBatch};
@@ -15,6 +15,7 @@ use crate::decode::RecordDecoder;
 use crate::error::WriterError;
 use crate::idempotency::IdempotencyWindow;
 use crate::judge::{NeedsSchema, judge};
+use crate::schema_registry::NotedSchemas;
 
 /// What holds for a partition as long as it is this writer's.
 #[derive(Debug, Clone)]
@@ -142,10 +143,15 @@ impl PartitionProtocol {
     pub fn wants_records(&self) -> bool {
         let has_room = match &self.phase {
             Phase::Read(Reading::Rebuild(_)) => true,
-            Phase::Read(_) => !self.open.is_full(),
+            Phase::Read(_) => !self.is_full(),
             _ => false,
         };
         has_room && self.leaving.is_none()
+    }
+
+    /// Whether the open batch takes no more records.
+    fn is_full(&self) -> bool {
+        self.open.is_full() || self.decoder.is_full()
     }
 
     /// Whether a batch is open whose age counts.
@@ -272,6 +278,7 @@ impl PartitionProtocol {
 
     fn start_reading(&mut self, seek: Option<Offset>, reading: Reading) {
         self.open = OpenBatch::new(self.source, self.rules.limits, self.position);
+        self.decoder.end_batch();
         self.is_due = false;
         self.phase = match seek {
             Some(seek) => Phase::Seek(seek, reading),
@@ -295,7 +302,7 @@ impl PartitionProtocol {
             let (until, intent) = (*until, intent.clone());
             if record.offset < until {
                 // Its fate was settled; it may still decide that of others.
-                let _settled = judge(&mut self.window, &self.decoder, record)?;
+                let _settled = judge(&mut self.window, &mut self.decoder, record)?;
             }
             if record.offset.next() < until {
                 return Ok(Ok(()));
@@ -309,24 +316,28 @@ impl PartitionProtocol {
         }
         let Reading::Rebuild(intent) = reading.clone() else {
             self.window.set_max_entries(self.rules.max_keyed_records);
-            return self.add(record).map(Ok);
+            return self.add(record, NotedSchemas::default()).map(Ok);
         };
         if record.offset >= intent.to {
             return Ok(Err(End::Halted(Halt::IntentIncomplete { to: intent.to, found: record.offset })));
         }
-        self.add(record)?;
+        self.add(record, intent.schemas.clone())?;
         if self.position == Some(intent.to) {
+            // One that noted no schemas was judged by what they mean now.
+            let intent = Intent { schemas: self.decoder.end_batch(), ..intent };
             self.pending = self.open.close().map(|closed| Pending::of_intent(closed, intent));
             self.phase = Phase::Read(Reading::New);
         }
         Ok(Ok(()))
     }
 
-    fn add(&mut self, record: &ConsumedRecord) -> Result<(), NeedsSchema> {
+    /// Takes a record into the open batch. `noted` is what is known of the batch's registered schemas before its first record.
+    fn add(&mut self, record: &ConsumedRecord, noted: NotedSchemas) -> Result<(), NeedsSchema> {
         if self.open.is_empty() {
             self.open_keyed = self.window.oldest_at(record.append_time);
+            self.decoder.begin_batch(noted);
         }
-        let verdict = judge(&mut self.window, &self.decoder, record)?;
+        let verdict = judge(&mut self.window, &mut self.decoder, record)?;
         self.open.add(record, verdict);
         self.position = Some(record.offset.next());
         Ok(())
@@ -473,7 +484,7 @@ impl PartitionProtocol {
         let is_new = matches!(self.phase, Phase::Read(Reading::New)) && !self.open.is_empty();
         is_new
             && match self.leaving {
-                None => self.is_due || self.open.is_full(),
+                None => self.is_due || self.is_full(),
                 Some(Leaving::Stop) => true,
                 Some(Leaving::Revoked) => false,
             }
@@ -482,8 +493,8 @@ impl PartitionProtocol {
     fn close(&mut self) {
         self.is_due = false;
         let step = if self.rules.by_intent { Step::Target } else { Step::DeadLetters };
-        let (keyed, window) = (self.open_keyed.take(), self.window.max_entries());
-        self.pending = self.open.close().map(|closed| Pending::new(closed, keyed, window, step));
+        let (keyed, window, schemas) = (self.open_keyed.take(), self.window.max_entries(), self.decoder.end_batch());
+        self.pending = self.open.close().map(|closed| Pending::new(closed, keyed, window, schemas, step));
     }
 
     fn commit_settled(&mut self, next: Offset) -> Operation {

@@ -4,14 +4,18 @@
 //! |---|---|---|
 //! | empty | `b` | everything before `b` is settled |
 //! | `{"incarnation":..,"keyed":k}` | `b` | the same, of this incarnation of the topic; keyed records from `k` on are still within their ten minutes. Either may be missing |
-//! | `{"to":b,"incarnation":..,"shard":..,"table":..,"format":..,"window":..,"keyed":k}` | `a` | the batch `[a, b)` may be stored, in part or whole |
+//! | `{"to":b,"incarnation":..,"shard":..,"table":..,"format":..,"window":..,"keyed":k,"schemas":{..}}` | `a` | the batch `[a, b)` may be stored, in part or whole |
 //!
 //! Kafka's tools commit an empty text: where a writer names the incarnation in all that it commits, an empty text is the word of an
 //! operator about the topic as it is now.
 
+use std::collections::BTreeMap;
+
 use luminate_model::{Incarnation, Offset};
 use luminate_storage::StoreTarget;
 use serde::{Deserialize, Serialize};
+
+use crate::schema_registry::NotedSchemas;
 
 /// What was committed beside an offset.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +44,8 @@ pub struct Intent {
     pub window: usize,
     /// The first keyed record that was remembered when its first record was judged.
     pub keyed: Option<Offset>,
+    /// What the registered schemas meant by which its records were judged.
+    pub schemas: NotedSchemas,
 }
 
 /// The text was not written by a writer that this one understands.
@@ -67,10 +73,13 @@ struct IntentFields {
     window: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     keyed: Option<u64>,
+    /// Number and name; no name where records could not be read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    schemas: BTreeMap<u32, Option<String>>,
 }
 
 impl CommitMetadata {
-    /// The text that is committed: a few hundred bytes, where Kafka takes 4,096.
+    /// The text that is committed: a few hundred bytes, with very many registered schemas 3,000, where Kafka takes 4,096.
     #[must_use]
     pub fn encode(&self) -> String {
         let text = match self {
@@ -87,6 +96,7 @@ impl CommitMetadata {
                 format: intent.target.format,
                 window: intent.window,
                 keyed: intent.keyed.map(|keyed| keyed.0),
+                schemas: intent.schemas.to_names(),
             }),
         };
         // Numbers and strings: there is nothing that JSON cannot say.
@@ -111,7 +121,8 @@ impl CommitMetadata {
         let incarnation = parse_incarnation(&fields.incarnation)?;
         let target = StoreTarget { shard: fields.shard, table: fields.table, format: fields.format };
         let keyed = fields.keyed.map(Offset);
-        Ok(Self::Intent(Intent { to: Offset(fields.to), incarnation, target, window: fields.window, keyed }))
+        let schemas = NotedSchemas::of_names(fields.schemas).map_err(|error| UnreadableMetadata(error.to_string()))?;
+        Ok(Self::Intent(Intent { to: Offset(fields.to), incarnation, target, window: fields.window, keyed, schemas }))
     }
 }
 
@@ -122,11 +133,21 @@ fn parse_incarnation(text: &str) -> Result<Incarnation, UnreadableMetadata> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use luminate_schemas::PublishedSchema;
+
     use super::*;
 
     fn intent(keyed: Option<Offset>) -> Intent {
         let target = StoreTarget { shard: "s".repeat(64), table: "samples".to_owned(), format: u32::MAX };
-        Intent { to: Offset(u64::MAX), incarnation: Incarnation([7; 16]), target, window: usize::MAX, keyed }
+        let schemas = NotedSchemas::default();
+        Intent { to: Offset(u64::MAX), incarnation: Incarnation([7; 16]), target, window: usize::MAX, keyed, schemas }
+    }
+
+    /// As many schemas as a batch may note, under the longest numbers.
+    fn many_schemas() -> NotedSchemas {
+        let name = || Some(PublishedSchema::SampleColumnsV1.name().to_owned());
+        let ids = (0..NotedSchemas::MAX as u32).map(|number| (u32::MAX - number, name()));
+        NotedSchemas::of_names(ids.collect()).unwrap()
     }
 
     #[test]
@@ -145,6 +166,9 @@ mod tests {
             assert!(text.len() < 400, "{text}");
         }
         assert_eq!(CommitMetadata::Settled { incarnation: None, keyed: None }.encode(), "");
+        let longest = CommitMetadata::Intent(Intent { schemas: many_schemas(), ..intent(keyed) });
+        assert_eq!(CommitMetadata::decode(&longest.encode()).unwrap(), longest);
+        assert!(longest.encode().len() < 3000, "{}", longest.encode().len());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use luminate_storage::{Batch, Permit, StoreTarget, Stored};
 use super::event::{Operation, StoredBatch};
 use super::metadata::{CommitMetadata, Intent};
 use crate::batch::ClosedBatch;
+use crate::schema_registry::NotedSchemas;
 
 /// What is to be done next for a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(super) struct Pending {
     keyed: Option<Offset>,
     /// How many keyed records were remembered at most.
     window: usize,
+    /// What the registered schemas meant by which its records were judged.
+    schemas: NotedSchemas,
     target: Option<StoreTarget>,
     permit: Permit,
     dead_letters_kept: bool,
@@ -51,7 +54,13 @@ pub(super) struct Pending {
 
 impl Pending {
     /// A batch that was never tried; its first step is `step`.
-    pub(super) fn new(closed: ClosedBatch, keyed: Option<Offset>, window: usize, step: Step) -> Self {
+    pub(super) fn new(
+        closed: ClosedBatch,
+        keyed: Option<Offset>,
+        window: usize,
+        schemas: NotedSchemas,
+        step: Step,
+    ) -> Self {
         let ClosedBatch { dead_letters, batch, repeated, bytes, oldest_append_time } = closed;
         Self {
             source: batch.source,
@@ -65,6 +74,7 @@ impl Pending {
             oldest_append_time,
             keyed,
             window,
+            schemas,
             target: None,
             permit: Permit::unlimited(),
             dead_letters_kept: false,
@@ -76,7 +86,7 @@ impl Pending {
 
     /// The rebuilt batch of an intent that another writer, or a former life of this one, has noted.
     pub(super) fn of_intent(closed: ClosedBatch, intent: Intent) -> Self {
-        let mut pending = Self::new(closed, intent.keyed, intent.window, Step::Intent);
+        let mut pending = Self::new(closed, intent.keyed, intent.window, intent.schemas, Step::Intent);
         pending.target = Some(intent.target);
         pending.in_doubt = true;
         pending.is_noted = true;
@@ -140,6 +150,7 @@ impl Pending {
             target,
             window: self.window,
             keyed: self.keyed,
+            schemas: self.schemas.clone(),
         };
         let metadata = CommitMetadata::Intent(intent).encode();
         Operation::Commit { next: self.first, metadata, keep_from: self.keyed }

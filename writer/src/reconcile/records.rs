@@ -94,7 +94,7 @@ impl<'a> JudgedRecords<'a> {
 
     async fn verdict(&mut self, record: &ConsumedRecord) -> Result<Verdict, ReconcileError> {
         loop {
-            match judge(&mut self.window, &self.decoder, record) {
+            match judge(&mut self.window, &mut self.decoder, record) {
                 Ok(verdict) => return Ok(verdict),
                 Err(NeedsSchema(id)) => self.parts.schemas.learn(id).await?,
             }

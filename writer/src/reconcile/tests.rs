@@ -77,9 +77,9 @@ async fn stored() -> (Topic, Arc<MemoryStore>) {
     let limits = BatchLimits { samples: 1000, bytes: 1 << 20, dead_letter_bytes: 10 };
     let mut batch = OpenBatch::new(SOURCE, limits, None);
     let mut window = IdempotencyWindow::new(100, Vec::new());
-    let decoder = RecordDecoder::new(None, Arc::new(RegisteredSchemas::new(None)));
+    let mut decoder = RecordDecoder::new(None, Arc::new(RegisteredSchemas::new(None)));
     for record in &records {
-        batch.add(record, judge(&mut window, &decoder, record).unwrap());
+        batch.add(record, judge(&mut window, &mut decoder, record).unwrap());
     }
     store.write(batch.close().unwrap().batch).await.unwrap();
     (Topic { records, begin: 0 }, store)

@@ -4,9 +4,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use luminate_runtime::lifecycle::Dependency;
 use luminate_schemas::UnusableSchema;
 use tokio::time::Instant;
 
+use super::waiting::Waiting;
 use super::{Lookup, SchemaRegistry, SchemaRegistryError};
 
 /// So many numbers are remembered; then the ones that were learnt first are forgotten.
@@ -19,6 +21,7 @@ const NOT_REGISTERED_FOR: Duration = Duration::from_secs(60);
 pub struct RegisteredSchemas {
     registry: Option<Arc<dyn SchemaRegistry>>,
     known: Mutex<Known>,
+    waiting: Option<Waiting>,
 }
 
 #[derive(Default)]
@@ -32,7 +35,18 @@ impl RegisteredSchemas {
     /// Knows nothing yet. Without a registry no number has a meaning.
     #[must_use]
     pub fn new(registry: Option<Arc<dyn SchemaRegistry>>) -> Self {
-        Self { registry, known: Mutex::default() }
+        Self { registry, known: Mutex::default(), waiting: None }
+    }
+
+    /// Shows in the process's health, under this name, whether the registry is waited for.
+    #[must_use]
+    pub fn shown_as(mut self, dependency: Dependency) -> Self {
+        self.waiting = Some(Waiting::new(dependency));
+        self
+    }
+
+    pub(super) fn waiting(&self) -> Option<&Waiting> {
+        self.waiting.as_ref()
     }
 
     /// What is known of a number; `None` where the registry has to be asked.

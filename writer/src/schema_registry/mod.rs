@@ -3,19 +3,24 @@
 //! Decoding asks what is known and does no I/O: a number that is not known yet comes out of it as
 //! [`NotDecoded::NeedsSchema`](crate::decode::NotDecoded). The partition then calls [`RegisteredSchemas::learn`] and decodes the
 //! same record again. While the registry is away that call fails, the partition waits and tries again, and nothing is lost; a
-//! number that the registry does not know is a reject.
+//! number that the registry does not know is a reject. What a registry says may change, so an intent notes what it said
+//! ([`NotedSchemas`]).
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`known`] | [`RegisteredSchemas`]: what is known, bounded |
+//! | [`noted`] | [`NotedSchemas`]: by what the records of one batch were judged |
+//! | `waiting` | waiting for a registry that does not answer |
 //! | [`http`] | [`HttpSchemaRegistry`]: a registry that is asked over HTTP |
 //! | [`config`] | the section of the configuration |
 
 pub mod config;
 pub mod http;
 pub mod known;
+pub mod noted;
 #[cfg(test)]
 mod outage_tests;
+mod waiting;
 
 use async_trait::async_trait;
 use luminate_schemas::{PublishedSchema, UnusableSchema};
@@ -23,6 +28,7 @@ use luminate_schemas::{PublishedSchema, UnusableSchema};
 pub use config::{InvalidSchemaRegistryConfig, SchemaRegistryConfig};
 pub use http::HttpSchemaRegistry;
 pub use known::RegisteredSchemas;
+pub use noted::NotedSchemas;
 
 /// What a registered schema is to us: one of the published ones, or no use.
 pub type Lookup = Result<PublishedSchema, UnusableSchema>;

@@ -110,7 +110,7 @@ impl ClientError {
             }
             VendorError::Network(cause) => {
                 let vendor = cause.downcast_ref::<hyper_util::client::legacy::Error>();
-                let text = causes(cause.as_ref());
+                let text = with_hint(causes(cause.as_ref()));
                 match vendor.is_some_and(hyper_util::client::legacy::Error::is_connect) {
                     true => Self::Unreachable { host, cause: text },
                     false => Self::Interrupted { host, cause: text },
@@ -119,6 +119,14 @@ impl ClientError {
             VendorError::InvalidParams(fault) => Self::Statement(causes(fault.as_ref())),
             other => Self::Answer { host, fault: other.to_string() },
         }
+    }
+}
+
+/// Says what to set where a certificate is not trusted.
+fn with_hint(cause: String) -> String {
+    match cause.contains("invalid peer certificate: UnknownIssuer") {
+        true => format!("{cause} (storage.clickhouse.caFile names a private authority's certificates)"),
+        false => cause,
     }
 }
 

@@ -46,8 +46,7 @@ impl Topology {
         let replicas: Vec<Replica> =
             hosts.rows(&Statement::new(sql).text("cluster", cluster).within(config.insert.timeout.get())).await?;
         if replicas.is_empty() {
-            let fault = format!("the servers know no cluster `{cluster}` (see system.clusters)");
-            return Err(InvalidClickHouseConfig { key: "cluster", fault }.into());
+            return Err(unknown_cluster(cluster));
         }
         let addresses = config.addresses.iter().map(|text| Address::parse(text)).collect::<Result<Vec<_>, _>>()?;
         let mut shards: Vec<(String, Vec<Host>)> = Vec::new();
@@ -60,6 +59,17 @@ impl Topology {
         }
         let shards = shards.into_iter().map(|(name, replicas)| Shard { name, replicas: Hosts::of(replicas) });
         Ok(Self { shards: shards.collect() })
+    }
+
+    /// Whether one of the `hosts` knows the configured cluster, if one is configured.
+    ///
+    /// # Errors
+    /// [`ClientError`]; [`ClientError::Config`] where it does not.
+    pub async fn check_cluster(config: &ClickHouseConfig, hosts: &Hosts) -> Result<(), ClientError> {
+        let Some(cluster) = &config.cluster else { return Ok(()) };
+        let sql = "SELECT count() FROM system.clusters WHERE cluster = {cluster:String}";
+        let found: Vec<(u64,)> = hosts.rows(&Statement::new(sql).text("cluster", cluster)).await?;
+        if found == [(0,)] { Err(unknown_cluster(cluster)) } else { Ok(()) }
     }
 
     /// The shards.
@@ -102,6 +112,11 @@ async fn host_of(
             Err(unknown(name, port))
         }
     }
+}
+
+fn unknown_cluster(cluster: &str) -> ClientError {
+    let fault = format!("the servers know no cluster `{cluster}` (see system.clusters)");
+    InvalidClickHouseConfig { key: "cluster", fault }.into()
 }
 
 fn unknown(name: &str, port: u16) -> ClientError {

@@ -21,7 +21,7 @@ pub use form::Form;
 
 use std::time::Duration;
 
-use crate::client::{ClientError, Hosts, Statement};
+use crate::client::{ClientError, Hosts, Statement, Topology};
 use crate::config::ClickHouseConfig;
 
 /// Why the tables are not what they should be.
@@ -102,6 +102,7 @@ pub async fn migrate(
 pub async fn check(config: &ClickHouseConfig) -> Result<(), MigrateError> {
     let hosts = Hosts::new(config)?;
     version::check(&hosts).await?;
+    Topology::check_cluster(config, &hosts).await?;
     let applied = applied::read(&hosts, &config.database).await?;
     match applied::missing(MIGRATIONS, &applied)?.first() {
         Some(first) => Err(MigrateError::Missing { number: first.number, name: first.name }),
@@ -134,6 +135,7 @@ async fn migrate_to(
 ) -> Result<Vec<Migration>, MigrateError> {
     let hosts = Hosts::new(config)?;
     version::check(&hosts).await?;
+    Topology::check_cluster(config, &hosts).await?;
     let database = config.database.as_str();
     let form = form_of(config, &hosts).await?;
     if break_lock {

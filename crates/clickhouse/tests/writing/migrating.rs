@@ -1,7 +1,7 @@
 //! Tables are made once, under a lock, and nothing starts over tables that it does not know.
 
 use luminate_clickhouse::migrate::MIGRATIONS;
-use luminate_clickhouse::{MigrateError, check, migrate};
+use luminate_clickhouse::{ClickHouseConfig, MigrateError, check, migrate};
 use luminate_tests::engines::ClickHouse;
 
 use super::fixture::{Store, config, one_day};
@@ -81,4 +81,18 @@ async fn of_several_at_once_one_migrates() {
     }
     assert_eq!(applied, MIGRATIONS.len());
     check(&config).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_the_servers_do_not_know_stops_the_start() {
+    let store = Store::shared().await;
+    let config = ClickHouseConfig { cluster: Some("nowhere".to_owned()), ..store.config.clone() };
+    for stopped in [check(&config).await, migrate(&config, "test", false).await.map(|_| ())] {
+        let error = stopped.unwrap_err();
+        assert!(!error.is_retryable(), "{error}");
+        assert_eq!(
+            error.to_string(),
+            "storage.clickhouse.cluster: the servers know no cluster `nowhere` (see system.clusters)"
+        );
+    }
 }

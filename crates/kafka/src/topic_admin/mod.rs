@@ -19,6 +19,7 @@ use rdkafka::admin::{
 };
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::metadata::MetadataTopic;
+use rdkafka::types::RDKafkaErrorCode;
 
 pub use desired::{Copies, DesiredTopic};
 
@@ -238,7 +239,14 @@ impl TopicAdmin {
         let topic = NewTopic::new(&wanted.name, partitions, TopicReplication::Fixed(replication));
         let topic = wanted.settings.iter().fold(topic, |topic, (name, value)| topic.set(name, value));
         let answer = boxed(self.client.create_topics([&topic], &options())).await;
-        done(answer, &format!("did not make {}", wanted.name), |(_, code)| code.to_string())
+        done(answer, &format!("did not make {}", wanted.name), |(_, code)| match code {
+            RDKafkaErrorCode::InvalidReplicationFactor => {
+                format!(
+                    "{code}: kafka.topics.replication is {replication}, and there cannot be more copies than brokers"
+                )
+            }
+            _ => code.to_string(),
+        })
     }
 
     async fn add_partitions(&self, wanted: &DesiredTopic) -> Result<(), KafkaError> {

@@ -12,9 +12,7 @@ const SHOWN_ERRORS: usize = 5;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
     /// No answer came.
-    #[error(
-        "cannot reach {url}: {reason}; is `luminate serve` running there? LUMINATE_URL or --url name another address"
-    )]
+    #[error("cannot reach {url}: {reason}; is Luminate running there? LUMINATE_URL or --url name another address")]
     Unreachable {
         /// The server's address.
         url: String,
@@ -45,7 +43,7 @@ pub(crate) enum ClientError {
         url: String,
     },
     /// The server answered with an error.
-    #[error("{}{}", .problem.for_people(), advice(*.status))]
+    #[error("{}{}", .problem.for_people(), advice(*.status, &.problem.code))]
     Refused {
         /// The HTTP status.
         status: u16,
@@ -121,8 +119,11 @@ impl ClientError {
 }
 
 /// What to do about a refused token; the problem itself says what to do about the rest.
-fn advice(status: u16) -> &'static str {
+fn advice(status: u16, code: &str) -> &'static str {
     match status {
+        404 if code == "not_found" => {
+            "; in a cluster LUMINATE_URL names the port in front of gateways and query-apis, LUMINATE_ADMIN_URL a writer"
+        }
         401 | 403 => "; where the server's secret is at hand, `luminate token` makes another token",
         _ => "",
     }

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use luminate_runtime::config::{Environment, dump};
+use serde_json::Value;
 
 use crate::failure::CommandFailure;
 use crate::output;
 use crate::serve::load::{LoadedConfig, Overrides, load};
 use crate::serve::{ServeConfig, reference};
+use crate::services::{GoodSettings, ServiceName};
 
-/// Check and show the settings of the server
+/// Check and show the settings of the server, or of a service of a cluster
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
     #[command(subcommand)]
@@ -28,7 +30,9 @@ enum ConfigAction {
 
 /// Check whether a server would start with the settings of file and environment
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  luminate config check --config /etc/luminate.yaml")]
+#[command(
+    after_help = "Example:\n  luminate config check --config /etc/luminate.yaml\n  luminate config check --service writer"
+)]
 struct CheckArgs {
     #[command(flatten)]
     source: Source,
@@ -61,6 +65,10 @@ struct Source {
     /// The configuration file (YAML) [env: LUMINATE_CONFIG]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// The settings of this service of a cluster, in place of those of `luminate serve`
+    #[arg(long, value_enum)]
+    service: Option<ServiceName>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -70,13 +78,23 @@ enum Format {
 }
 
 impl Source {
-    fn load(&self) -> Result<LoadedConfig, CommandFailure> {
-        let overrides = Overrides { config: self.config.clone(), ..Overrides::default() };
-        let loaded = load(&Environment::of_process(), &overrides)?;
-        for warning in &loaded.warnings {
-            output::message(&format!("warning: {warning}"));
-        }
-        Ok(loaded)
+    /// What is in force, if it is good.
+    fn load(&self) -> Result<Value, CommandFailure> {
+        let environment = Environment::of_process();
+        let (config, warnings) = match self.service {
+            Some(service) => {
+                let GoodSettings { config, warnings } = service.settings(&environment, self.config.clone())?;
+                (config, warnings)
+            }
+            None => {
+                let overrides = Overrides { config: self.config.clone(), ..Overrides::default() };
+                let LoadedConfig { config, data_dir, warnings, .. } = load(&environment, &overrides)?;
+                let config = ServeConfig { data_dir: Some(data_dir), ..config };
+                (serde_json::to_value(&config).context("cannot write the configuration")?, warnings)
+            }
+        };
+        warnings.iter().for_each(|warning| output::message(&format!("warning: {warning}")));
+        Ok(config)
     }
 }
 
@@ -88,8 +106,7 @@ pub(crate) fn run(args: &ConfigArgs) -> Result<(), CommandFailure> {
             Ok(())
         }
         ConfigAction::Dump(args) => {
-            let LoadedConfig { config, data_dir, .. } = args.source.load()?;
-            let config = ServeConfig { data_dir: Some(data_dir), ..config };
+            let config = args.source.load()?;
             let text = match args.format {
                 Format::Yaml => dump::yaml(&config),
                 Format::Json => dump::json(&config),

@@ -8,6 +8,7 @@ use crate::cli::Cli;
 use crate::failure::CommandFailure;
 use crate::output;
 use crate::serve::reference;
+use crate::services;
 
 /// Print a page of the documentation, as Markdown
 #[derive(Debug, Args)]
@@ -23,6 +24,8 @@ enum Page {
     Commands,
     /// All settings of the server; the same as `luminate config reference`
     Configuration,
+    /// All settings of the services of a cluster
+    ConfigurationCluster,
     /// All metrics that the server exports
     Metrics,
     /// All error codes
@@ -33,6 +36,7 @@ pub(crate) fn run(args: &ReferenceArgs) -> Result<(), CommandFailure> {
     output::data(&match args.page {
         Page::Commands => commands(),
         Page::Configuration => reference::configuration()?,
+        Page::ConfigurationCluster => services::configuration()?,
         Page::Metrics => reference::metrics(),
         Page::Errors => reference::errors(),
     })
@@ -78,6 +82,8 @@ mod tests {
     fn generated_pages_are_checked_in() {
         assert_checked_in("docs/command-line.md", &commands(), "luminate reference commands");
         assert_checked_in("docs/configuration.md", &reference::configuration().unwrap(), "luminate config reference");
+        let command = "luminate reference configuration-cluster";
+        assert_checked_in("docs/configuration-cluster.md", &services::configuration().unwrap(), command);
         assert_checked_in("docs/metrics.md", &reference::metrics(), "luminate reference metrics");
         assert_checked_in("docs/errors.md", &reference::errors(), "luminate reference errors");
         assert_checked_in(".env.example", &reference::env_example().unwrap(), "luminate config env-example");

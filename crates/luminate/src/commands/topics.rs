@@ -63,6 +63,7 @@ pub(crate) fn run(args: &TopicsArgs) -> Result<(), CommandFailure> {
     let (TopicsAction::Apply(ApplyArgs { common }) | TopicsAction::Check(CheckArgs { common })) = &args.action;
     let tenants = tenants(&common.tenants)?;
     let config = common.cluster.load()?.kafka;
+    let brokers = config.brokers.join(", ");
     let work = async {
         let admin = TopicAdmin::new(&KafkaCluster::new(config)?)?;
         let copies = admin.copies().await?;
@@ -77,7 +78,8 @@ pub(crate) fn run(args: &TopicsArgs) -> Result<(), CommandFailure> {
             TopicsAction::Check(_) => admin.check(&tenants).await.map(|left| (Vec::new(), left)),
         }
     };
-    let (mended, left) = common.cluster.block_on(work)?.context("cannot look after the topics")?;
+    let (mended, left) =
+        common.cluster.block_on(work)?.with_context(|| format!("cannot look after the topics at {brokers}"))?;
     if common.json {
         let texts = |differences: &[TopicDifference]| differences.iter().map(ToString::to_string).collect::<Vec<_>>();
         output::json(&json!({ "mended": texts(&mended), "left": texts(&left) }))?;

@@ -1,11 +1,7 @@
 //! The document of all routes (OpenAPI 3.1): the services' parts, and the routes of the process itself.
 
-use std::sync::LazyLock;
-
 use anyhow::Context as _;
-use axum::Router;
-use axum::routing::get;
-use http::header::CONTENT_TYPE;
+use luminate_runtime::http::OPENAPI_PATH;
 use serde_json::json;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
@@ -15,19 +11,10 @@ use utoipa::openapi::{
     RefOr, ResponseBuilder,
 };
 
-/// The path that serves the document.
-pub(crate) const OPENAPI_PATH: &str = "/api/v1/openapi.json";
-
 /// The name of the way in which clients show who they are.
 const TOKEN: &str = "token";
 
-/// The route that serves the document.
-pub(crate) fn routes() -> Router {
-    static DOCUMENT: LazyLock<String> = LazyLock::new(|| text().unwrap_or_default());
-    Router::new().route(OPENAPI_PATH, get(|| async { ([(CONTENT_TYPE, "application/json")], DOCUMENT.as_str()) }))
-}
-
-/// The document as it is served and checked in.
+/// The document as it is checked in, and served from there by every process.
 ///
 /// # Errors
 /// Where it cannot be written as JSON, which a test rules out.
@@ -146,6 +133,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::sync::Arc;
 
+    use axum::Router;
     use luminate_auth::{Hs256Verifier, Secret};
     use luminate_model::RetentionRules;
     use luminate_runtime::lifecycle::{Identity, Lifecycle, LifecycleConfig};

@@ -7,6 +7,7 @@ use luminate_model::RejectCode;
 use luminate_runtime::config::reference;
 use luminate_runtime::http::{codes, problem};
 use luminate_runtime::telemetry::metrics;
+use luminate_writer::wiring::WriterProcessConfig;
 
 use super::config::ServeConfig;
 use super::environment::{CLIENT_VARIABLES, VARIABLES, of_clickhouse, of_kafka, variables};
@@ -26,6 +27,7 @@ Flags of the command line come over environment variables, those over the YAML f
 names, and that over the defaults below. An unknown key is an error that names it. In the file, `${{NAME}}`,
 `${{NAME:-default}}` and `${{file:PATH}}` are expanded in values. Durations are written as `250ms`, `10s`, `5m`, `24h`, `7d`;
 sizes as `64MiB`, `10MB`, or bytes. `luminate config check` says what is wrong, `luminate config dump` prints what is in force.
+The services of a cluster have [a page of their own](configuration-cluster.md).
 
 {settings}
 ## Environment variables
@@ -40,17 +42,20 @@ Client commands (`luminate write`, `query` and so on) read these:
 /// A file of all variables, commented out: `.env.example`.
 pub(crate) fn env_example() -> anyhow::Result<String> {
     let variables = reference::env_example::<ServeConfig>(VARIABLES).context("the defaults cannot be written")?;
-    let mut cluster = String::new();
-    for variable in [of_kafka(), of_clickhouse()].concat() {
-        // Writing to a String cannot fail.
-        let _ = writeln!(cluster, "\n# {}\n# {}=", variable.description, variable.name);
-    }
+    let of_cluster = [of_kafka(), of_clickhouse()].concat();
+    let cluster =
+        reference::env_example::<WriterProcessConfig>(&of_cluster).context("the defaults cannot be written")?;
     Ok(format!(
-        "# Copy to .env, which `make run` and `make dev` read, and remove the # of what you set.\n\n{variables}\n\
+        "# Copy to .env, which `make run`, `make clickhouse-setup` and docker-compose.yml read, and remove the # of what you set.\n\
+         # Defaults are those of `luminate serve`; in a cluster rates are limited to 100 write requests, 10000 samples and\n\
+         # 50 queries, and LUMINATE_LISTEN is 0.0.0.0:8080.\n\n\
+         {variables}\n\
          # What follows is read by the processes of a cluster, and by `luminate serve` where Kafka is its queue or ClickHouse\n\
-         # its store.\n{cluster}\n\
+         # its store.\n\n{cluster}\n\
          # docker-compose.yml wants these passwords; `make env` makes them.\n\
-         # CLICKHOUSE_WRITER_PASSWORD=\n# CLICKHOUSE_READER_PASSWORD=\n# GRAFANA_ADMIN_PASSWORD=\n"
+         # CLICKHOUSE_WRITER_PASSWORD=\n# CLICKHOUSE_READER_PASSWORD=\n# GRAFANA_ADMIN_PASSWORD=\n\n\
+         # Ports of docker-compose.yml on this machine, and the memory of Kafka's heap.\n\
+         # LUMINATE_PORT=8080\n# KAFKA_PORT=9094\n# PROMETHEUS_PORT=9090\n# GRAFANA_PORT=3000\n# KAFKA_HEAP=512m\n"
     ))
 }
 
@@ -96,6 +101,15 @@ is wrong with single samples.
 ## Of admin requests
 
 {}
+## Of the proxy
+
+Where a proxy stands in front of a cluster's services, as in docker-compose.yml, it answers `not_found` for paths that it does not
+route, and:
+
+| code | status | title | what it means |
+|---|---|---|---|
+| <a id=\"service_unavailable\"></a>`service_unavailable` | 503 | Service unavailable | No process answers for this path now, or it stopped before it answered. Try again after `Retry-After` seconds. What became of a write request is unknown: sent again with its `Idempotency-Key` it is stored once. |
+
 ## Of single samples and records
 
 They stand in `errors` of an answer and as the reason of a dead letter. What is rejected is never retried.

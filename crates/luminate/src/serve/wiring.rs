@@ -12,7 +12,9 @@ use luminate_model::RetentionRules;
 use luminate_query_api as query_api;
 use luminate_runtime::clock::system_clock;
 use luminate_runtime::config::AuthConfig;
-use luminate_runtime::http::{HttpServer, MemoryBudget, ServiceParts, probe_routes, with_standard_layers};
+use luminate_runtime::http::{
+    HttpServer, MemoryBudget, ServiceParts, openapi_routes, probe_routes, with_standard_layers,
+};
 use luminate_runtime::lifecycle::{Identity, Lifecycle, StopReport};
 use luminate_runtime::telemetry::{Metrics, Process};
 use luminate_writer::{self as writer, WriterParts};
@@ -20,8 +22,8 @@ use luminate_writer::{self as writer, WriterParts};
 use super::backends::{self, Backends};
 use super::config::ServeConfig;
 use super::load::LoadedConfig;
+use super::folder;
 use super::modes::Mode;
-use super::{folder, openapi};
 
 const IDENTITY: Identity = Identity { service: "luminate", version: env!("CARGO_PKG_VERSION") };
 
@@ -111,7 +113,7 @@ pub(super) fn routes(config: ServeConfig, parts: Parts, lifecycle: &Lifecycle) -
     let write_routes = gateway::build(config.gateway, backends.producer, service_parts.clone())?;
     let query_routes = query_api::build(config.query, backends.source, service_parts)?;
     let of_services = write_routes.merge(query_routes).merge(writer.admin);
-    Ok(of_services.merge(probe_routes(lifecycle)).merge(openapi::routes()))
+    Ok(of_services.merge(probe_routes(lifecycle)).merge(openapi_routes()))
 }
 
 /// The verifier of tokens, and whether its secret was made now.

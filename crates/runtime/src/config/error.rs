@@ -158,6 +158,9 @@ impl de::Error for ReadError {
     }
 
     fn invalid_value(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        let expected = expected.to_string();
+        // What serde calls the types that exclude 0.
+        let expected = if expected.starts_with("a nonzero") { "a whole number of 1 or more" } else { &expected };
         Self::new(Fault::Value(format!("expected {expected}, got {}", Shown(found))))
     }
 

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::environment::{EnvVariable, Environment};
 use super::error::ConfigError;
-use super::suggest::nearest;
+use super::suggest::mistyped;
 use super::tree::{Node, Value};
 use super::{de, yaml};
 
@@ -88,13 +88,13 @@ impl<'a> Loader<'a> {
         Ok(Loaded { config: de::read(tree)?, warnings: self.warnings() })
     }
 
-    /// Variables that are not in the table but look as if they should be. No errors: Kubernetes sets variables that begin with
-    /// a service's name, and ours are called luminate-something.
+    /// Variables that are not in the table but look as if they should be. No errors: other programs of ours have variables of
+    /// their own, and Kubernetes sets some that begin with a service's name, and ours are called luminate-something.
     fn warnings(&self) -> Vec<String> {
         let known: Vec<&str> = self.variables.iter().map(|variable| variable.name).collect();
         let ours = |name: &&str| name.starts_with("LUMINATE_") && !known.contains(name);
         let warning = |name: &str| {
-            let near = nearest(name, known.iter().copied())?;
+            let near = mistyped(name, known.iter().copied())?;
             Some(format!("the environment variable `{name}` is not known; did you mean `{near}`?"))
         };
         self.environment.names().filter(ours).filter_map(warning).collect()

@@ -277,7 +277,10 @@ fn wrong_values_are_named_with_their_path_origin_and_what_would_be_right() {
     ] {
         assert_eq!(error(yaml), format!("{expected} (from luminate.yaml)"), "{yaml}");
     }
-    assert!(error("http: {maxConnections: 0}").starts_with("http.maxConnections: expected a nonzero"));
+    assert!(
+        error("http: {maxConnections: 0}")
+            .starts_with("http.maxConnections: expected a whole number of 1 or more, got the number `0`")
+    );
 }
 
 #[test]

@@ -23,6 +23,25 @@ where
     Ok(page.text)
 }
 
+/// The same for each of the first parts of the keys: that part, and the text of all below it. For programs that share sections.
+///
+/// # Errors
+/// Where the defaults cannot be written as JSON.
+pub fn sections<T>(variables: &[EnvVariable]) -> Result<Vec<(String, String)>, serde_json::Error>
+where
+    T: JsonSchema + Default + Serialize,
+{
+    let defaults = serde_json::to_value(T::default())?;
+    let schema = schema_of::<T>();
+    let sections = properties(&schema).into_iter().flatten().filter_map(|(key, property)| {
+        let (suffix, schema) = section_of(property)?;
+        let mut page = Page { variables, text: String::new() };
+        page.section(&format!("{key}{suffix}"), schema, defaults.get(key).filter(|_| suffix.is_empty()));
+        Some((key.clone(), page.text))
+    });
+    Ok(sections.collect())
+}
+
 /// A table of the variables: name, key, meaning.
 #[must_use]
 pub fn variables_markdown(variables: &[EnvVariable]) -> String {

@@ -27,6 +27,16 @@ fn every_key_has_its_line() {
 }
 
 #[test]
+fn sections_are_the_page_cut_where_a_new_part_begins() {
+    let page = markdown::<Example>(VARIABLES).unwrap();
+    let sections = sections::<Example>(VARIABLES).unwrap();
+    let keys: Vec<&str> = sections.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(keys, ["http", "retention", "storage"]);
+    let joined: String = sections.into_iter().map(|(_, text)| text).collect();
+    assert!(page.ends_with(&joined), "{joined}");
+}
+
+#[test]
 fn the_variables_become_an_example_file() {
     let example = env_example::<Example>(VARIABLES).unwrap();
     assert!(example.starts_with(

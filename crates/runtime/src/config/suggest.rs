@@ -1,5 +1,10 @@
 //! What was probably meant.
 
+/// The candidate that is nearest to what was written, if two slips of the finger at most lie between them.
+pub(super) fn mistyped<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    nearest(written, candidates).filter(|candidate| distance(written, candidate) <= 2)
+}
+
 /// The candidate that is nearest to what was written, if one is near: a third of its letters may differ.
 pub(super) fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
@@ -59,5 +64,8 @@ mod tests {
         assert_eq!(nearest("max_connections", keys), Some("maxConnections"));
         assert_eq!(nearest("LOG", keys), Some("log"));
         assert_eq!(nearest("storage", keys), None);
+        let variables = ["LUMINATE_LOG", "LUMINATE_LISTEN"];
+        assert_eq!(mistyped("LUMINATE_LISTNE", variables), Some("LUMINATE_LISTEN"));
+        assert_eq!((mistyped("LUMINATE_URL", variables), mistyped("LUMINATE_TOKEN", variables)), (None, None));
     }
 }

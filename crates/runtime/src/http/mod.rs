@@ -12,7 +12,9 @@
 //! | [`rate_limit`] | [`TenantRateLimiter`]: requests and samples per tenant and second |
 //! | [`service`] | [`ServiceParts`]: what a service needs of the process around it |
 //! | [`probes`] | the routes of health and metrics |
+//! | [`api_document`] | the route of the document of all routes |
 
+pub mod api_document;
 pub mod auth;
 pub mod body;
 pub mod budget;
@@ -25,6 +27,7 @@ pub mod server;
 pub mod service;
 mod unread;
 
+pub use api_document::{OPENAPI_PATH, openapi_routes};
 pub use auth::{Authenticated, Authenticator};
 pub use body::{BodyLimits, LimitedBody, read_limited};
 pub use budget::{BudgetExhausted, MemoryBudget, MemoryPermit};

@@ -12,15 +12,15 @@ pub mod args;
 use std::future::Future;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use axum::Router;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::config::{EnvVariable, Environment, Loader};
-use crate::http::{HttpConfig, HttpServer, probe_routes, with_standard_layers};
+use crate::config::{ConfigError, EnvVariable, Environment, Loaded, Loader};
+use crate::http::{HttpConfig, HttpServer, openapi_routes, probe_routes, with_standard_layers};
 use crate::lifecycle::{Identity, Lifecycle, LifecycleConfig};
 use crate::telemetry::{LogConfig, Metrics, Process, logs};
 
@@ -53,6 +53,12 @@ pub trait ProcessConfig: Serialize + DeserializeOwned + Default + Send {
     fn lifecycle(&self) -> &LifecycleConfig;
     /// What is logged, and how.
     fn log(&self) -> &LogConfig;
+
+    /// Refuses what cannot work, before anything is opened.
+    ///
+    /// # Errors
+    /// Names the key and says what would be right.
+    fn check(&self) -> Result<(), StartError>;
 }
 
 /// A service with a process of its own.
@@ -76,15 +82,40 @@ pub trait Service {
     fn start(config: Self::Config, lifecycle: &Lifecycle) -> impl Future<Output = Result<Router, StartError>> + Send;
 }
 
+/// All variables that set keys of a service.
+#[must_use]
+pub fn variables<S: Service>() -> Vec<EnvVariable> {
+    [VARIABLES.to_vec(), S::variables()].concat()
+}
+
+/// The settings that a service's process would have here; not checked yet. Without a `file`, `LUMINATE_CONFIG` may name one.
+///
+/// # Errors
+/// [`ConfigError`]
+pub fn load<S: Service>(
+    environment: &Environment,
+    file: Option<PathBuf>,
+    listen: Option<&str>,
+) -> Result<Loaded<S::Config>, ConfigError> {
+    let variables = variables::<S>();
+    let mut loader = Loader::new(environment, &variables);
+    if let Some(file) = file.or_else(|| environment.get("LUMINATE_CONFIG").map(Into::into)) {
+        loader = loader.file(file);
+    }
+    if let Some(listen) = listen {
+        loader = loader.flag("--listen", "http.listen", listen);
+    }
+    loader.load::<S::Config>()
+}
+
 /// Runs a service until it is asked to stop or a part of it fails.
 #[must_use]
 pub fn run<S: Service>() -> ExitCode {
-    let variables = [VARIABLES.to_vec(), S::variables()].concat();
-    let args = match ProcessArgs::parse(S::IDENTITY, S::ABOUT, &variables) {
+    let args = match ProcessArgs::parse(S::IDENTITY, S::ABOUT, &variables::<S>()) {
         Ok(args) => args,
         Err(exit) => return exit,
     };
-    match run_with::<S>(&args, &variables) {
+    match run_with::<S>(args) {
         Ok(exit) => exit,
         Err(error) => {
             complain(S::IDENTITY, error.as_ref());
@@ -93,21 +124,13 @@ pub fn run<S: Service>() -> ExitCode {
     }
 }
 
-fn run_with<S: Service>(args: &ProcessArgs, variables: &[EnvVariable]) -> Result<ExitCode, StartError> {
-    let environment = Environment::of_process();
-    let file = args.config.clone().or_else(|| environment.get("LUMINATE_CONFIG").map(Into::into));
-    let mut loader = Loader::new(&environment, variables);
-    if let Some(file) = &file {
-        loader = loader.file(file);
-    }
-    if let Some(listen) = &args.listen {
-        loader = loader.flag("--listen", "http.listen", listen.as_str());
-    }
-    let loaded = loader.load::<S::Config>()?;
+fn run_with<S: Service>(args: ProcessArgs) -> Result<ExitCode, StartError> {
+    let loaded = load::<S>(&Environment::of_process(), args.config, args.listen.as_deref())?;
     logs::start(loaded.config.log())?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    loaded.config.check()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let exit = runtime.block_on(serve::<S>(loaded.config, args.address_file.as_deref()));
     // Blocking work that was given up on is not waited for again.
@@ -121,7 +144,7 @@ async fn serve<S: Service>(config: S::Config, address_file: Option<&Path>) -> Re
     lifecycle.handle_signals()?;
     let server = HttpServer::bind(config.http()).await?;
     let address = server.local_addr();
-    let routes = S::start(config, &lifecycle).await?.merge(probe_routes(&lifecycle));
+    let routes = S::start(config, &lifecycle).await?.merge(probe_routes(&lifecycle)).merge(openapi_routes());
     server.start(with_standard_layers(routes, lifecycle.metrics()), &lifecycle);
     lifecycle.set_ready();
     tracing::info!(%address, "ready");

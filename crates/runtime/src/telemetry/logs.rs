@@ -44,6 +44,16 @@ pub enum LogError {
         /// Where it fails.
         source: tracing_subscriber::filter::ParseError,
     },
+    /// The filter names a part of the program where a level must be.
+    #[error(
+        "the log filter `{filter}` is not understood: `{word}` is no level; a good one is `info` or `info,luminate_writer=debug`"
+    )]
+    NoLevel {
+        /// The filter as given.
+        filter: String,
+        /// What stands alone and is no level.
+        word: String,
+    },
     /// Logging was set up before.
     #[error("logging was set up twice")]
     Twice(#[from] TryInitError),
@@ -74,7 +84,16 @@ pub fn start(config: &LogConfig) -> Result<(), LogError> {
 }
 
 fn parse_filter(filter: &str) -> Result<EnvFilter, LogError> {
+    // To the library a word alone is a part of the program that may log everything, and all others nothing.
+    let alone = filter.split(',').map(str::trim).find(|word| !word.contains(['=', '[']) && !is_level(word));
+    if let Some(word) = alone {
+        return Err(LogError::NoLevel { filter: filter.to_owned(), word: word.to_owned() });
+    }
     EnvFilter::try_new(filter).map_err(|source| LogError::Filter { filter: filter.to_owned(), source })
+}
+
+fn is_level(word: &str) -> bool {
+    word.parse::<tracing_subscriber::filter::LevelFilter>().is_ok()
 }
 
 fn writes_json(format: LogFormat, terminal: bool) -> bool {
@@ -114,5 +133,11 @@ mod tests {
         assert!(parse_filter("info,luminate_writer=debug").is_ok());
         let error = parse_filter("info,luminate=loud").unwrap_err();
         assert!(error.to_string().contains("info,luminate=loud"), "{error}");
+        for good in ["warn", "off", "INFO", "debug, luminate_kafka=trace"] {
+            assert!(parse_filter(good).is_ok(), "{good}");
+        }
+        for bad in ["loud", "info,luminate_writer", ""] {
+            assert!(matches!(parse_filter(bad), Err(LogError::NoLevel { .. })), "{bad}");
+        }
     }
 }

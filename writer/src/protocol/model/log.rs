@@ -2,12 +2,15 @@
 
 use luminate_model::{Incarnation, Offset, Source};
 use luminate_queue::{ConsumedRecord, IdempotencyHeaders};
+use luminate_schemas::{confluent, sample_rows, single_object};
 use std::collections::BTreeSet;
 
 use crate::idempotency::WINDOW_MS;
 use crate::test_records::{columns, consumed};
 
 const DAY_MS: i64 = 86_400_000;
+/// The number of the only registered schema.
+pub(super) const SCHEMA: u32 = 9;
 
 /// What must become of a record.
 #[derive(Debug, Clone)]
@@ -16,6 +19,8 @@ pub(super) enum Fate {
     Stored(Vec<i64>),
     /// It is a dead letter.
     Dead,
+    /// One of the two, as whoever judged it first was told by the schema registry.
+    StoredOrDead(Vec<i64>),
     /// It is a repeat.
     Repeat,
 }
@@ -91,13 +96,27 @@ impl Log {
         self.push(record, fate);
     }
 
-    /// What must be stored of the records before an offset, and how many dead letters there must be.
-    pub(super) fn settled_before(&self, offset: Offset) -> (BTreeSet<i64>, BTreeSet<Offset>) {
+    /// A record whose schema is registered.
+    pub(super) fn append_registered(&mut self) {
+        let samples = self.fresh(1);
+        let value = sample_rows::encode(None, &columns(&samples));
+        let value = [&confluent::header(SCHEMA)[..], &value[single_object::HEADER_BYTES..]].concat();
+        self.push(consumed(self.next, "acme/0", value), Fate::StoredOrDead(samples));
+    }
+
+    /// What must be stored of the records before an offset, and which dead letters there must be, where these are.
+    pub(super) fn settled_before(
+        &self,
+        offset: Offset,
+        letters: &BTreeSet<Offset>,
+    ) -> (BTreeSet<i64>, BTreeSet<Offset>) {
         let (mut stored, mut dead) = (BTreeSet::new(), BTreeSet::new());
         for (record, fate) in self.records.iter().filter(|(record, _)| record.offset < offset) {
             match fate {
                 Fate::Stored(samples) => stored.extend(samples),
                 Fate::Dead => drop(dead.insert(record.offset)),
+                Fate::StoredOrDead(_) if letters.contains(&record.offset) => drop(dead.insert(record.offset)),
+                Fate::StoredOrDead(samples) => stored.extend(samples),
                 Fate::Repeat => {}
             }
         }

@@ -6,12 +6,14 @@
 //! |---|---|
 //! | [`log`] | the records, and what must become of each |
 //! | [`store`] | slices, tokens, inserts that come late |
+//! | [`registry`] | a schema registry that changes its mind |
 //! | [`world`] | log, coordinator, store and writers, and one step of it all |
 //! | [`operations`] | what becomes of the operations that writers ask for |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod log;
 mod operations;
+mod registry;
 mod store;
 mod world;
 
@@ -83,6 +85,7 @@ fn a_store_or_a_writer_that_is_wrong_is_found_out() {
         ("incarnations are forgotten", Flaws { incarnations_are_forgotten: true, ..Flaws::default() }),
         ("commits name no incarnation", Flaws { commits_name_no_incarnation: true, ..Flaws::default() }),
         ("keyed records are not read again", Flaws { keyed_are_forgotten: true, ..Flaws::default() }),
+        ("what schemas meant is not noted", Flaws { schemas_are_forgotten: true, ..Flaws::default() }),
     ];
     let fails = |flaws: Flaws, seed: u64| {
         let dice = dice_of(seed);

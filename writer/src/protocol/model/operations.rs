@@ -9,6 +9,7 @@ use super::world::{Luck, World};
 use crate::error::WriterError;
 use crate::protocol::metadata::CommitMetadata;
 use crate::protocol::{Operation, Outcome};
+use crate::schema_registry::NotedSchemas;
 
 impl World {
     pub(super) fn perform(&mut self, which: usize, operation: Operation, luck: Luck) -> Result<Outcome, WriterError> {
@@ -72,6 +73,10 @@ impl World {
             CommitMetadata::Intent(_) if flaws.intents_are_forgotten => String::new(),
             CommitMetadata::Intent(mut intent) if flaws.keyed_are_forgotten => {
                 intent.keyed = None;
+                CommitMetadata::Intent(intent).encode()
+            }
+            CommitMetadata::Intent(mut intent) if flaws.schemas_are_forgotten => {
+                intent.schemas = NotedSchemas::default();
                 CommitMetadata::Intent(intent).encode()
             }
             CommitMetadata::Settled { incarnation, .. } if flaws.keyed_are_forgotten => {

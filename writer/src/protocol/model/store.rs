@@ -19,6 +19,7 @@ pub(super) struct Flaws {
     pub(super) keyed_are_forgotten: bool,
     pub(super) incarnations_are_forgotten: bool,
     pub(super) commits_name_no_incarnation: bool,
+    pub(super) schemas_are_forgotten: bool,
 }
 
 /// One insert of one slice.

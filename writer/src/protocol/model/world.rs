@@ -9,6 +9,7 @@ use luminate_queue::Committed;
 use luminate_storage::Stored;
 
 use super::log::Log;
+use super::registry::{Registry, now};
 use super::store::{Flaws, Store, inserts};
 use crate::batch::BatchLimits;
 use crate::decode::RecordDecoder;
@@ -28,6 +29,7 @@ pub(super) struct Writer {
     /// Whether it may store nothing, because the topic was made again and nobody said where to go on.
     pub(super) must_halt: bool,
     pub(super) reads_at: Offset,
+    schemas: Arc<RegisteredSchemas>,
     /// What it has asked for and not been told.
     asked: VecDeque<(Ticket, Operation)>,
     last_ticket: Option<Ticket>,
@@ -48,6 +50,7 @@ pub(super) struct World {
     /// Whether a writer has stopped because the topic was made again.
     halted: bool,
     pub(super) now: Duration,
+    registry: Arc<Registry>,
     /// What the configuration says today.
     pub(super) table: u32,
     max_samples: usize,
@@ -80,6 +83,7 @@ impl World {
             operator_spoke: false,
             halted: false,
             now: Duration::from_secs(1000),
+            registry: Arc::default(),
             table: 0,
             max_samples: 4,
         }
@@ -90,7 +94,8 @@ impl World {
         let which = usize::from(roll >> 5) % self.writers.len().max(1);
         let detail = roll >> 5;
         match roll & 31 {
-            0..=3 => self.log.append(1),
+            0..=2 => self.log.append(1),
+            3 => self.log.append_registered(),
             4 => self.log.append(3),
             5..=6 => self.log.append_keyed(detail & 3, detail >> 2),
             7 => self.log.append_broken(),
@@ -117,6 +122,7 @@ impl World {
 
     /// The troubles are over: one writer finishes the work, once an operator has said where to go on if it must be said.
     pub(super) fn heal(&mut self) {
+        self.registry.set(true, true);
         self.give_to_another(false);
         for _ in 0..5 {
             self.answer(self.writers.len() - 1, Luck::Good);
@@ -150,11 +156,11 @@ impl World {
     }
 
     pub(super) fn assert_everything_is_stored_once(&self) {
-        let (stored, dead) = self.log.settled_before(self.log.end());
+        let (stored, dead) = self.log.settled_before(self.log.end(), &self.dead_letters_of(&self.log));
         assert_eq!(self.store.rows_of(self.log.source()), stored.into_iter().collect::<Vec<_>>(), "stored");
         assert_eq!(self.dead_letters_of(&self.log), dead, "dead letters");
         for log in &self.former {
-            let (stored, dead) = log.settled_before(log.end());
+            let (stored, dead) = log.settled_before(log.end(), &self.dead_letters_of(log));
             assert!(self.store.rows_of(log.source()).iter().all(|row| stored.contains(row)), "stored of a former log");
             assert!(self.dead_letters_of(log).is_subset(&dead), "dead letters of a former log");
         }
@@ -185,7 +191,7 @@ impl World {
         let rows = self.store.rows();
         assert!(rows.windows(2).all(|pair| pair[0] != pair[1]), "stored twice");
         let log = self.committed_log();
-        let (stored, dead) = log.settled_before(self.committed.next.unwrap_or_default());
+        let (stored, dead) = log.settled_before(self.committed.next.unwrap_or_default(), &self.dead_letters_of(log));
         assert!(stored.iter().all(|sample| rows.binary_search(sample).is_ok()), "passed and not stored");
         assert!(dead.is_subset(&self.dead_letters_of(log)), "passed and no dead letter");
     }
@@ -240,7 +246,8 @@ impl World {
             self.crash(0);
         }
         self.generation += 1;
-        let decoder = RecordDecoder::new(None, Arc::new(RegisteredSchemas::new(None)));
+        let schemas = Arc::new(RegisteredSchemas::new(Some(self.registry.clone())));
+        let decoder = RecordDecoder::new(None, Arc::clone(&schemas));
         let rules = ProtocolRules {
             topic: Some("samples".to_owned()),
             by_intent: true,
@@ -257,6 +264,7 @@ impl World {
             generation: self.generation,
             must_halt: !self.operator_spoke && self.store.knows_only_others(source.incarnation),
             reads_at: Offset(0),
+            schemas,
             asked: VecDeque::new(),
             last_ticket: None,
             is_over: false,
@@ -297,6 +305,7 @@ impl World {
 
     fn change_configuration(&mut self, detail: u8) {
         self.table = u32::from(detail & 1);
+        self.registry.set(detail & 2 == 0, detail != 7);
         self.max_samples = 2 + usize::from(detail);
     }
 
@@ -338,7 +347,11 @@ impl World {
                 // One that the partition was taken from may see what its successor has stored; nothing is stopped by it.
                 Action::End(End::Halted(halt)) if writer.generation == self.generation => panic!("halted: {halt}"),
                 Action::End(_) => writer.is_over = true,
-                Action::LearnSchema(..) => panic!("no schema is missing"),
+                Action::LearnSchema(id, record) => {
+                    // Where it does not answer, the record is read again.
+                    let _ = now(writer.schemas.learn(id));
+                    writer.reads_at = record.offset;
+                }
                 Action::Begun(_) | Action::Stored(_) | Action::Failed(_) => {}
             }
         }

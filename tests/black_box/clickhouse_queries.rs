@@ -1,0 +1,53 @@
+//! A query of the query-api ends in ClickHouse when its client goes.
+
+use luminate_tests::cluster::ClusterOptions;
+use luminate_tests::server::token;
+use luminate_tests::{Cluster, RawConnection, wait};
+use serde_json::json;
+
+/// Has each query of the tenant take longer than a test waits: a row each tenth of a second, for four minutes.
+fn slow(cluster: &Cluster) {
+    let (server, database) = (&cluster.clickhouse, cluster.database());
+    server.query(&format!("DROP TABLE {database}.samples SYNC"));
+    server.query(&format!("CREATE TABLE {database}.blocks (number UInt64) ENGINE = Memory"));
+    server.query(&format!(
+        "INSERT INTO {database}.blocks SELECT number FROM numbers(2400) \
+         SETTINGS max_block_size = 1, min_insert_block_size_rows = 1, min_insert_block_size_bytes = 1"
+    ));
+    server.query(&format!(
+        "CREATE VIEW {database}.samples AS SELECT 'acme' AS tenant, 'm' AS metric, \
+         now64(3, 'UTC') AS ts, toFloat64(sleepEachRow(0.1)) AS value, \
+         map('host', 'a') AS dimensions, toUInt16(0) AS retention_days FROM {database}.blocks"
+    ));
+}
+
+fn is_running(cluster: &Cluster) -> bool {
+    let running = cluster.clickhouse.query(&format!(
+        "SELECT count() FROM system.processes \
+         WHERE position(query, '{}.samples') > 0 AND position(query, 'system.processes') = 0",
+        cluster.database()
+    ));
+    running.trim() != "0"
+}
+
+#[test]
+fn a_query_ends_in_clickhouse_when_its_client_goes() {
+    let query = json!({"query": {"timeout": "10m"}});
+    let cluster = Cluster::prepare(ClusterOptions { query, ..ClusterOptions::default() });
+    slow(&cluster);
+    let process = cluster.start_query();
+    let body = json!({
+        "queryType": "aggregate", "metricName": "m", "timeRange": {"relative": "1h"}, "aggregation": "avg",
+    });
+    let (token, body) = (token("acme", "read"), body.to_string());
+    let mut connection = RawConnection::open(process.url());
+    let head = format!(
+        "POST /api/v1/query HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    assert!(connection.send(format!("{head}{body}").as_bytes()));
+    wait::until("the query runs in ClickHouse", || is_running(&cluster).then_some(()));
+    drop(connection);
+    wait::until("the query has ended", || (!is_running(&cluster)).then_some(()));
+}
