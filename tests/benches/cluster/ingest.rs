@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use luminate_bench::send_all;
 use serde::Serialize;
 
-use crate::BATCH_AGES;
+use crate::DEFAULT_BATCH_AGE_MS;
 use crate::stage::{Meter, Stage, log_bytes, meter_of, say, stored_size, wait_merged};
 
 /// Samples from HTTP to Kafka.
@@ -83,7 +83,7 @@ pub(crate) fn to_store(stage: &mut Stage, rounds: u64) -> anyhow::Result<Stored>
     say("writer: from Kafka into ClickHouse at full speed");
     let store = meter_of(stage.cluster.clickhouse.pid(1))?;
     let began = Instant::now();
-    stage.start_writer(BATCH_AGES[0]);
+    stage.start_writer(Duration::from_millis(DEFAULT_BATCH_AGE_MS));
     stage.wait_stored(samples)?;
     let took = began.elapsed();
     let before_merges = store.per_million(samples)?;

@@ -45,7 +45,7 @@ struct Args {
     /// Series in all; every round has one sample of each
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..))]
     series: u64,
-    /// Rounds that are sent at full speed; two more are sent at the fixed rate
+    /// Rounds that are sent at full speed
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
     /// Tenants that write at the same time
@@ -57,6 +57,9 @@ struct Args {
     /// Samples a second of the rounds at the fixed rate
     #[arg(long, default_value_t = 100_000)]
     rate: u64,
+    /// Ages at which a writer stores a batch, in ms; a round is sent at the fixed rate for each. 1000 is the default
+    #[arg(long, value_delimiter = ',', default_values_t = [DEFAULT_BATCH_AGE_MS, 100])]
+    batch_ages: Vec<u64>,
     /// Leave out the peer, and with it the ratios
     #[arg(long)]
     without_peer: bool,
@@ -91,14 +94,14 @@ struct Figures {
     peer: Option<Peer>,
 }
 
-/// Ages of a batch for which the fixed rate is measured: the writer's default, and a short one.
-const BATCH_AGES: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(100)];
+/// The age at which a writer stores a batch unless told otherwise, in ms.
+const DEFAULT_BATCH_AGE_MS: u64 = 1000;
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let workload = Workload {
         series: args.series,
-        rounds: args.rounds + BATCH_AGES.len() as u64,
+        rounds: args.rounds + args.batch_ages.len() as u64,
         samples_a_request: args.samples_per_request,
         tenants: args.tenants,
         metrics: 1,
@@ -113,8 +116,8 @@ fn main() -> anyhow::Result<()> {
     figures.ingest = ingest::to_kafka(&mut stage, args.rounds)?;
     figures.stored = ingest::to_store(&mut stage, args.rounds)?;
     if !args.ingest_only {
-        for (number, age) in BATCH_AGES.into_iter().enumerate() {
-            figures.paced.push(paced::measure(&mut stage, args.rounds + number as u64, args.rate, age)?);
+        for (round, age) in (args.rounds..).zip(&args.batch_ages) {
+            figures.paced.push(paced::measure(&mut stage, round, args.rate, Duration::from_millis(*age))?);
         }
         figures.queries = queries::measure(&mut stage)?;
         stage.stop_services();

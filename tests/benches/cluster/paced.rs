@@ -10,10 +10,13 @@ use luminate_tests::cluster::ServiceProcess;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::stage::{Meter, Stage, address, headers_of, meter_of, say, wait_merged};
+use crate::stage::{Stage, address, headers_of, meter_of, say, wait_merged};
 
 /// Threads that each write one sample and wait until they can read it, over and over.
-const PROBES: usize = 4;
+const PROBES: usize = 2;
+
+/// ClickHouse's place among the processes that are measured.
+const STORE: usize = 2;
 
 /// What the fixed rate took.
 #[derive(Debug, Default, Serialize)]
@@ -72,8 +75,12 @@ pub(crate) fn measure(stage: &mut Stage, round: u64, rate: u64, batch_age: Durat
 
     let pid = |service: &Option<ServiceProcess>| service.as_ref().map(ServiceProcess::pid);
     let engines = &stage.cluster;
+    // In the order of `STORE`.
     let pids = [pid(&stage.gateway), pid(&stage.writer), engines.clickhouse.pid(1), engines.kafka.pid(1)];
-    let meters = pids.map(meter_of);
+    let mut meters = Vec::new();
+    for pid in pids {
+        meters.push(meter_of(pid)?);
+    }
     let batches_before = batches(stage)?;
     let sending = AtomicBool::new(true);
     let (write, readable) = std::thread::scope(|scope| {
@@ -87,17 +94,21 @@ pub(crate) fn measure(stage: &mut Stage, round: u64, rate: u64, batch_age: Durat
     stage.probes += probe.next.load(Ordering::Relaxed);
     stage.wait_stored((round + 1) * samples)?;
     let batches = batches(stage)? - batches_before;
+    // The others have nothing left to do while the store merges.
+    let costs = || meters.iter().map(|meter| meter.per_million(samples)).collect::<anyhow::Result<Vec<_>>>();
+    let stored = costs()?;
     wait_merged(&stage.cluster.clickhouse)?;
-    let [gateway, writer, store, kafka] = meters.map(|meter: anyhow::Result<Meter>| meter?.per_million(samples));
+    let merged = costs()?;
+    let [gateway, writer, _, kafka] = stored[..] else { bail!("four processes are measured") };
     Ok(Paced {
         batch_age_ms: batch_age.as_millis() as u64,
         write: write?.into(),
         readable: readable?.into(),
         samples_per_batch: samples as f64 / batches.max(1.0),
-        gateway_cpu_s_per_million: gateway?,
-        writer_cpu_s_per_million: writer?,
-        store_cpu_s_per_million: store?,
-        kafka_cpu_s_per_million: kafka?,
+        gateway_cpu_s_per_million: gateway,
+        writer_cpu_s_per_million: writer,
+        store_cpu_s_per_million: merged[STORE],
+        kafka_cpu_s_per_million: kafka,
     })
 }
 
@@ -134,7 +145,7 @@ impl Probe {
         let times = Mutex::new(Vec::new());
         let probe = |number: u64| -> anyhow::Result<()> {
             // Out of step with one another, and with the batches.
-            std::thread::sleep(Duration::from_millis(170 * number));
+            std::thread::sleep(Duration::from_millis(370 * number));
             while sending.load(Ordering::Relaxed) {
                 let time = self.run_once()?;
                 times.lock().expect("no probe panics").push(time);

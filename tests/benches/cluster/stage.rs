@@ -17,6 +17,9 @@ use serde_json::json;
 /// Partitions of the topic that the gateway writes.
 pub(crate) const PARTITIONS: u32 = 4;
 
+/// Time between two looks at the store: each look is a query, which it would otherwise be charged for.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// How long a store must have neither merged nor changed its parts to count as quiet.
 const QUIET: Duration = Duration::from_secs(5);
 
@@ -162,7 +165,7 @@ pub(crate) fn wait_rows(clickhouse: &ClickHouse, table: &str, rows: u64) -> anyh
             told = Instant::now();
             say(&format!("  {found} of {rows} samples are stored"));
         }
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(LOOK_EVERY);
     }
 }
 
@@ -179,7 +182,7 @@ pub(crate) fn wait_merged(clickhouse: &ClickHouse) -> anyhow::Result<()> {
         if began.elapsed() > Duration::from_secs(300) {
             bail!("ClickHouse still merges after five minutes");
         }
-        std::thread::sleep(Duration::from_millis(500));
+        std::thread::sleep(LOOK_EVERY);
         let now = state();
         if now != last || !now.starts_with("0\t") {
             since = Instant::now();
