@@ -42,6 +42,7 @@ impl Taker {
     /// # Errors
     /// [`RequestFault`] where the request as a whole is refused; nothing of it is kept.
     pub fn take_all(mut self, decoder: &dyn Decoder, body: &[u8]) -> Result<Intake, RequestFault> {
+        self.splitter.expect_bytes(body.len());
         decoder.decode(body, &mut self)?;
         Ok(Intake { samples: self.samples, routed: self.splitter.finish(), rejects: self.rejects })
     }

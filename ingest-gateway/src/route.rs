@@ -20,6 +20,9 @@ pub const RANGE_SAMPLES: u32 = 10_000;
 /// record holds about this much of a body, and one largest sample more.
 pub const RANGE_BODY_BYTES: usize = 1 << 20;
 
+/// A sample takes about so many bytes of a body, or more.
+const USUAL_SAMPLE_BYTES: usize = 160;
+
 /// One record of a write request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
@@ -62,6 +65,8 @@ pub struct Splitter {
     range_samples: u32,
     /// Where the open range begins in the body.
     range_at: usize,
+    /// Where the body ends, if that was said.
+    body_end: usize,
     canonical: Vec<u8>,
 }
 
@@ -81,19 +86,37 @@ impl Splitter {
             ranges: 0,
             range_samples: 0,
             range_at: 0,
+            body_end: 0,
             canonical: Vec::new(),
         }
+    }
+
+    /// Says how large the body is, so that room can be made for all samples of a range at once.
+    pub fn expect_bytes(&mut self, body_bytes: usize) {
+        self.body_end = body_bytes;
     }
 
     /// Notes that the next sample, valid or not, begins at byte `at` of the body.
     pub fn begin(&mut self, at: usize) {
         if self.range_samples == 0 {
             self.range_at = at;
+            self.reserve();
         } else if self.range_samples == RANGE_SAMPLES || at.saturating_sub(self.range_at) >= RANGE_BODY_BYTES {
             self.end_range();
             self.range_at = at;
+            self.reserve();
         }
         self.range_samples += 1;
+    }
+
+    /// Makes room for the samples of the range that begins.
+    fn reserve(&mut self) {
+        let bytes = self.body_end.saturating_sub(self.range_at).min(RANGE_BODY_BYTES);
+        let samples = (bytes / USUAL_SAMPLE_BYTES).min(RANGE_SAMPLES as usize) / self.shards.len().max(1);
+        for shard in &mut self.shards {
+            shard.columns.reserve(samples);
+            shard.indexes.reserve(samples);
+        }
     }
 
     /// Puts the sample that has begun last, at `index` of the request, into its part.

@@ -1,6 +1,6 @@
 //! Many samples of one tenant, column by column: what a record holds and what stores build their blocks from.
 
-use std::hash::{BuildHasher, Hash};
+use std::hash::{BuildHasher, Hasher as _};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -253,6 +253,18 @@ impl SampleColumnsBuilder {
         self.parts.timestamps.is_empty()
     }
 
+    /// Makes room for so many more samples, so that tables do not grow step by step. Right within a factor of two is enough.
+    pub fn reserve(&mut self, samples: usize) {
+        let parts = &mut self.parts;
+        parts.sample_metric.reserve(samples);
+        parts.sample_shape.reserve(samples);
+        parts.timestamps.reserve(samples);
+        parts.sample_values.reserve(samples);
+        // Mostly one value of many, the others of few.
+        let (values, hasher) = (&parts.values, &self.hasher);
+        self.value_index.reserve(samples, |at| hash_str(hasher, values.get(*at).unwrap_or_default()));
+    }
+
     /// Appends a sample that [`SampleLimits::check`] has accepted: dimensions sorted by key, no key twice, no value empty.
     pub fn push<K: AsRef<str>, V: AsRef<str>>(
         &mut self,
@@ -357,8 +369,9 @@ fn intern<H: BuildHasher>(index: &mut HashTable<u32>, table: &mut StringTable, h
 
 fn hash_str<H: BuildHasher>(hasher: &H, string: &str) -> u64 {
     let mut state = hasher.build_hasher();
-    string.hash(&mut state);
-    std::hash::Hasher::finish(&state)
+    // Nothing is hashed beside the string, so that it needs no mark of its end.
+    state.write(string.as_bytes());
+    state.finish()
 }
 
 #[cfg(test)]
