@@ -216,7 +216,7 @@ async fn ask(
     let context = QueryContext::new(state.config.query_limits());
     let work = async {
         let stop_when_dropped = context.cancel_on_drop();
-        let watermark = state.source.watermark().await?.encode();
+        let watermark = luminate_query::watermark(state.source.as_ref()).await?;
         let page = match asked {
             Asked::Metrics => state.source.metrics(&request, &context).await?,
             Asked::Keys => state.source.dimension_keys(&request, &context).await?,

@@ -95,8 +95,7 @@ impl Service for QueryService {
         let verifier = config.auth.required_verifier()?;
         let parts = ServiceParts::of_process(&config.http, verifier, config.retention.rules()?, lifecycle);
         let clickhouse = config.storage.clickhouse;
-        let cluster = KafkaCluster::new(config.kafka)?;
-        let watermarks = Arc::new(KafkaWatermarks::new(&cluster));
+        let watermarks = Arc::new(KafkaWatermarks::new(&KafkaCluster::new(config.kafka)?));
         let hosts = Hosts::new(&clickhouse)?;
         tokio::select! {
             migrated = wait_until_migrated(&clickhouse) => migrated?,
@@ -104,7 +103,6 @@ impl Service for QueryService {
         }
         let watched = hosts.clone();
         lifecycle.watch_dependency("clickhouse", move || watched.reachable());
-        lifecycle.watch_dependency("kafka", move || cluster.reachable());
         let source = ClickHouseSource::new(hosts, &clickhouse.database, watermarks);
         Ok(service::build(config.query, Arc::new(source), parts)?)
     }

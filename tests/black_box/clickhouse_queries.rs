@@ -1,9 +1,9 @@
-//! A query of the query-api ends in ClickHouse when its client goes.
+//! Queries of a query-api on ClickHouse: they end when their client goes, and do not need Kafka.
 
-use luminate_tests::cluster::ClusterOptions;
+use luminate_tests::cluster::{ClusterOptions, client};
 use luminate_tests::server::token;
 use luminate_tests::{Cluster, RawConnection, wait};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Has each query of the tenant take longer than a test waits: a row each tenth of a second, for four minutes.
 fn slow(cluster: &Cluster) {
@@ -50,4 +50,23 @@ fn a_query_ends_in_clickhouse_when_its_client_goes() {
     wait::until("the query runs in ClickHouse", || is_running(&cluster).then_some(()));
     drop(connection);
     wait::until("the query has ended", || (!is_running(&cluster)).then_some(()));
+}
+
+#[test]
+fn queries_go_on_without_kafka_and_their_answers_have_no_watermark() {
+    let query = json!({"kafka": {"brokers": ["127.0.0.1:1"]}});
+    let cluster = Cluster::prepare(ClusterOptions { query, ..ClusterOptions::default() });
+    let process = cluster.start_query();
+    let reader = client(&process, "acme");
+    let count = json!({
+        "queryType": "aggregate", "metricName": "m", "timeRange": {"relative": "1h"}, "aggregation": "count",
+    });
+    for path in ["/api/v1/query", "/api/v1/metrics"] {
+        let answer = match path {
+            "/api/v1/query" => reader.post_json(path, &[], &count).unwrap(),
+            _ => reader.get(path),
+        };
+        assert_eq!(answer.status, 200, "{path}: {}", answer.json());
+        assert_eq!(answer.json()["watermark"], Value::Null, "{path}");
+    }
 }

@@ -90,8 +90,6 @@ impl Service for WriterService {
         let consumer = KafkaConsumer::start(&cluster)?;
         consumer.pulse().show_in(lifecycle);
         let own_ends = Arc::new(consumer.owned_ends());
-        let watched = cluster.clone();
-        lifecycle.watch_dependency("kafka", move || watched.reachable());
         let parts = WriterParts {
             consumer: Box::new(consumer),
             schema_registry: registry.map(|registry| Arc::new(registry) as Arc<dyn SchemaRegistry>),

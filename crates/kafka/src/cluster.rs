@@ -75,14 +75,6 @@ impl KafkaCluster {
         .await
     }
 
-    /// Whether brokers answered the last time that one of the clients asked. For health, cheap.
-    ///
-    /// # Errors
-    /// What librdkafka says.
-    pub fn reachable(&self) -> Result<(), String> {
-        self.shared.health.fault().map_or(Ok(()), Err)
-    }
-
     pub(crate) fn config(&self) -> &KafkaConfig {
         &self.shared.config
     }

@@ -112,7 +112,10 @@ impl Shared {
         if self.closed.load(Ordering::Acquire) {
             return Err("the queue is closed".to_owned());
         }
-        self.cluster.reachable()
+        match self.cluster.health().fault() {
+            Some(fault) => Err(fault),
+            None => Ok(()),
+        }
     }
 
     /// Hands all records over before it first waits, so that they are on their way whatever becomes of the caller.

@@ -26,7 +26,7 @@ pub mod request;
 
 pub use answer::{Answer, Rows, Stats};
 pub use error::{ErrorKind, QueryError};
-pub use execute::execute;
+pub use execute::{execute, watermark};
 pub use limits::RequestLimits;
 pub use plan::{Plan, plan};
 pub use request::QueryRequest;

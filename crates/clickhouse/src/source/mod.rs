@@ -18,6 +18,7 @@
 //! | `row_binary` | the format of results |
 //! | `run` | execution within the limits of a query |
 //! | `faults` | the server's errors as those of a query |
+//! | `watermark` | how far samples are stored, if the queue tells in time |
 
 mod aggregate;
 mod catalogue;
@@ -30,6 +31,7 @@ mod row_binary;
 mod run;
 mod scan;
 mod table;
+mod watermark;
 
 use std::sync::Arc;
 
@@ -41,6 +43,7 @@ use luminate_storage::{
 };
 
 use self::table::Table;
+use self::watermark::PromptWatermarks;
 use crate::client::Hosts;
 
 /// Answers queries from ClickHouse. How far each source is stored, the queue knows.
@@ -48,13 +51,15 @@ pub struct ClickHouseSource {
     hosts: Hosts,
     table: Table,
     watermarks: Arc<dyn Watermarks>,
+    prompt: PromptWatermarks,
 }
 
 impl ClickHouseSource {
     /// Queries go to `hosts`, as their user, and read the samples of `database` (a plain name).
     #[must_use]
     pub fn new(hosts: Hosts, database: &str, watermarks: Arc<dyn Watermarks>) -> Self {
-        Self { hosts, table: Table::in_database(database), watermarks }
+        let prompt = PromptWatermarks::new(Arc::clone(&watermarks));
+        Self { hosts, table: Table::in_database(database), watermarks, prompt }
     }
 }
 
@@ -101,7 +106,7 @@ impl SampleSource for ClickHouseSource {
     }
 
     async fn watermark(&self) -> Result<Receipt, StorageError> {
-        self.watermarks.watermark().await
+        self.prompt.ask().await
     }
 
     async fn reach(&self, receipt: &Receipt) -> Result<(), ReachError> {

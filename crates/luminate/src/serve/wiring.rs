@@ -21,8 +21,8 @@ use luminate_writer::{self as writer, WriterParts};
 
 use super::backends::{self, Backends};
 use super::config::ServeConfig;
-use super::load::LoadedConfig;
 use super::folder;
+use super::load::LoadedConfig;
 use super::modes::Mode;
 
 const IDENTITY: Identity = Identity { service: "luminate", version: env!("CARGO_PKG_VERSION") };

@@ -22,13 +22,26 @@ use crate::plan::Plan;
 pub async fn execute(plan: Plan, source: &dyn SampleSource, context: &QueryContext) -> Result<Answer, QueryError> {
     let cancel_when_dropped = context.cancel_on_drop();
     // Taken before the samples are read: what it covers is in the answer.
-    let watermark = source.watermark().await?.encode();
+    let watermark = watermark(source).await?;
     let (rows, truncated) = match plan {
         Plan::Aggregate(plan) => aggregate::execute(plan, source, context).await?,
         Plan::Raw(plan) => raw::execute(plan, source, context).await?,
     };
     cancel_when_dropped.disarm();
     Ok(Answer { rows, truncated, watermark, stats: Stats::of(context) })
+}
+
+/// How far samples are stored, for an answer. `None` where that cannot be told now: what was asked for can be answered all the
+/// same.
+///
+/// # Errors
+/// [`StorageError`], other than that it is away.
+pub async fn watermark(source: &dyn SampleSource) -> Result<Option<String>, StorageError> {
+    match source.watermark().await {
+        Ok(receipt) => Ok(receipt.encode()),
+        Err(StorageError::Unavailable(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Runs work that keeps a processor busy where it holds up no other task.
