@@ -60,7 +60,7 @@ fn what_no_gateway_writes_is_told_apart() {
 
 #[test]
 fn the_topic_says_whose_a_direct_producers_record_is() {
-    let decoder = decoder(Some("acme"));
+    let mut decoder = decoder(Some("acme"));
     let samples = columns(&[1, 2]);
     for value in
         [encode(&samples), sample_rows::encode(None, &samples), sample_rows::encode(Some(&tenant("acme")), &samples)]
@@ -77,7 +77,7 @@ fn the_topic_says_whose_a_direct_producers_record_is() {
 
 #[test]
 fn a_direct_producers_record_is_bounded() {
-    let decoder = decoder(Some("acme"));
+    let mut decoder = decoder(Some("acme"));
     let mut value = sample_rows::encode(None, &columns(&[1]));
     value.resize(MAX_DIRECT_VALUE_BYTES, 0);
     assert_eq!(refused(decoder.decode(&consumed(0, "", value.clone()))).reject.code, RejectCode::RecordMalformed);

@@ -59,6 +59,17 @@ async fn partitions_are_spread_over_shards_by_name() {
         assert_eq!(engine.query_on(node, &format!("SELECT count() FROM {database}.samples")).trim(), "400");
     }
 
+    // Noted while there were other shards: where a new batch would go today is not asked.
+    let (mut noted, mut elsewhere) = (one_day(1, 2, 100), shards[0].1.clone());
+    noted.source.partition = 0;
+    elsewhere.shard =
+        shards.iter().map(|(_, target)| target.shard.clone()).find(|name| *name != elsewhere.shard).unwrap();
+    assert_eq!(forward.insert(&noted, &elsewhere, Permit::unlimited()).await.unwrap().samples, 100);
+    assert!(backward.settle(&noted, &elsewhere, Permit::unlimited()).await.unwrap().already);
+    let node = if elsewhere.shard == "shard-1" { 1 } else { 2 };
+    let there = format!("SELECT count() FROM {database}.samples_local WHERE batch = 1");
+    assert_eq!(engine.query_on(node, &there).trim(), "100", "where the intent says");
+
     engine.kill_node(2);
     for (batch, target) in &shards {
         let settled = forward.settle(batch, target, Permit::unlimited()).await;
