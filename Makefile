@@ -94,7 +94,7 @@ docker-answers:
 	@docker compose version >/dev/null 2>&1 || { echo "Docker Compose is not there: install Docker Engine with its compose plugin (https://docs.docker.com/engine/install/)" >&2; exit 1; }
 	@docker info >/dev/null 2>&1 || { echo "Docker does not answer: start it, and check that you may use it (docker info)" >&2; exit 1; }
 
-chaos: deps-test ## Longer fault runs; SEED=n repeats one, ROUNDS=n sets how many rounds, ONLY=name picks some
+chaos: deps-test ## Longer fault runs (a quarter of an hour with ROUNDS=10, more without); SEED=n repeats one, ONLY=name picks some
 	$(CARGO) build --release --workspace --all-targets
 	@seed="$${SEED:-$$RANDOM$$RANDOM}"; \
 	  echo "seed $$seed: make chaos SEED=$$seed$${ROUNDS:+ ROUNDS=$$ROUNDS}$${ONLY:+ ONLY=$$ONLY} repeats its choices"; \

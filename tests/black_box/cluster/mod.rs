@@ -6,6 +6,7 @@
 //! | `end_to_end` | real data through two gateways and a direct producer comes out whole; a repeat is stored once |
 //! | `writer_kills` | `kill -9` of writers at any moment |
 //! | `protocol_steps` | `kill -9` of writers at each step of their protocol |
+//! | `engine_steps` | `kill -9` of ClickHouse and of the broker while a writer is at a step with them |
 //! | `scaling` | writers come and go under load; a storm of rebalances |
 //! | `frozen_writer` | a writer that stood still past its session and goes on |
 //! | `store_outage` | ClickHouse is killed, or gone for a while |
@@ -19,6 +20,7 @@
 mod broker_kills;
 mod direct_producers;
 mod end_to_end;
+mod engine_steps;
 mod frozen_writer;
 mod gateway_kills;
 mod protocol_steps;

@@ -2,8 +2,6 @@
 //! the request, when it has half of it, and when it has done it and the writer does not know. What was on its way never arrives,
 //! or arrives after the writer's death. Whatever it was, another writer finishes it, once.
 
-use std::time::Duration;
-
 use luminate_tests::chaos::Rounds;
 use luminate_tests::cluster::gate::Held;
 use luminate_tests::cluster::{ClusterOptions, Gates, Half, Load, LoadOptions, ServiceProcess, Step, client};
@@ -53,9 +51,7 @@ fn survive(mut rounds: Rounds, mut choose: impl FnMut(&mut Rounds, u64) -> Momen
     let _gateway = cluster.start_gateway();
     let query = cluster.start_query();
     let mut writers = [cluster.start_gated_writer(), cluster.start_gated_writer()];
-    // Where records never cease to come, the next intent says what a commit of its own would.
-    let pause = Duration::from_millis(200);
-    let load = Load::start(&cluster, &LoadOptions { pause, seed: rounds.seed(), ..LoadOptions::default() });
+    let load = Load::start(&cluster, &LoadOptions { seed: rounds.seed(), ..LoadOptions::default() });
     while let Some(round) = rounds.next_round() {
         let (step, half, rest) = choose(&mut rounds, round);
         eprintln!("  {step:?}, {half:?}, {rest:?}");
@@ -63,12 +59,10 @@ fn survive(mut rounds: Rounds, mut choose: impl FnMut(&mut Rounds, u64) -> Momen
         let ((victim, gates), (other, others_gates)) = if round % 2 == 0 { (first, second) } else { (second, first) };
         if step == Step::Count {
             // Rows are counted where an insert is in doubt: the victim takes over from one that died with one in hand.
-            let held = others_gates.hold(Step::Insert, Half::Answer);
-            held.wait();
+            let _held = others_gates.catch(&load, Step::Insert, Half::Answer);
             other.kill();
         }
-        let held = gates.hold(step, half);
-        held.wait();
+        let held = gates.catch(&load, step, half);
         victim.kill();
         rest.befalls(held);
         victim.start_again();
@@ -76,7 +70,7 @@ fn survive(mut rounds: Rounds, mut choose: impl FnMut(&mut Rounds, u64) -> Momen
             other.start_again();
         }
     }
-    load.wait_more(100);
+    load.wait_more(500);
     let verdict = cluster.assert_exactly_once(&query, &load.finish());
     rounds.tell(&verdict);
     assert_eq!(verdict.unknown, 0, "the gateway ran all the time");

@@ -7,6 +7,7 @@ use luminate_tests::cluster::{ClusterOptions, Engine, Load, LoadOptions};
 use luminate_tests::engines::{ClickHouse, ClickHouseOptions};
 use luminate_tests::{Cluster, wait};
 use rand::Rng as _;
+use serde_json::json;
 
 fn cluster_with_its_own_store() -> Cluster {
     let clickhouse = Engine::Own(ClickHouse::start(ClickHouseOptions::default()));
@@ -67,7 +68,10 @@ fn writes_are_accepted_while_the_store_is_gone_and_writers_catch_up() {
 #[test]
 #[ignore = "long; `make chaos` runs it"]
 fn chaos_a_store_gone_for_a_minute() {
-    let cluster = cluster_with_its_own_store();
+    let clickhouse = Engine::Own(ClickHouse::start(ClickHouseOptions::default()));
+    // Long enough that a busy machine ends no session.
+    let kafka_section = json!({"consumer": {"sessionTimeout": "20s"}});
+    let cluster = Cluster::prepare(ClusterOptions { clickhouse, kafka_section, ..ClusterOptions::default() });
     let gateway = cluster.start_gateway();
     let query = cluster.start_query();
     let writers = [cluster.start_writer(), cluster.start_writer()];

@@ -11,6 +11,7 @@ use luminate_tests::cluster::{ClusterOptions, Engine, Load, LoadOptions};
 use luminate_tests::engines::{ClickHouse, ClickHouseOptions};
 use luminate_tests::server::signal;
 use luminate_tests::{Cluster, wait};
+use serde_json::json;
 
 /// Where the server keeps the samples.
 struct TableFolder(PathBuf);
@@ -84,7 +85,9 @@ fn kill_at_growth(clickhouse: &ClickHouse, folder: &TableFolder) {
 
 fn survive(mut rounds: Rounds) -> u64 {
     let clickhouse = Engine::Own(ClickHouse::start(ClickHouseOptions::default()));
-    let cluster = Cluster::prepare(ClusterOptions { clickhouse, ..ClusterOptions::default() });
+    // The traced server is slow, and an insert must end within the session.
+    let kafka_section = json!({"consumer": {"sessionTimeout": "20s"}});
+    let cluster = Cluster::prepare(ClusterOptions { clickhouse, kafka_section, ..ClusterOptions::default() });
     let _gateway = cluster.start_gateway();
     let query = cluster.start_query();
     let _writers = [cluster.start_writer(), cluster.start_writer()];

@@ -31,8 +31,6 @@ pub struct LoadOptions {
     pub keyed: bool,
     /// The most samples of a request.
     pub max_samples: usize,
-    /// How long a tenant rests after each request.
-    pub pause: Duration,
     /// How long a request is repeated at most.
     pub patience: Duration,
     pub seed: u64,
@@ -40,14 +38,7 @@ pub struct LoadOptions {
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self {
-            tenants: 4,
-            keyed: false,
-            max_samples: 60,
-            pause: Duration::ZERO,
-            patience: wait::PATIENCE,
-            seed: 20_150_517,
-        }
+        Self { tenants: 4, keyed: false, max_samples: 60, patience: wait::PATIENCE, seed: 20_150_517 }
     }
 }
 
@@ -68,6 +59,7 @@ pub struct Written {
 /// A running load.
 pub struct Load {
     stop: Arc<AtomicBool>,
+    rest: Arc<AtomicBool>,
     acknowledged: Arc<AtomicU64>,
     refused: Arc<AtomicU64>,
     threads: Vec<JoinHandle<Written>>,
@@ -82,13 +74,14 @@ impl Load {
     /// Begins to write to whatever listens at these doors.
     pub fn start_at(doors: &Doors, options: &LoadOptions) -> Self {
         let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let refused = Arc::new(AtomicU64::new(0));
+        let (refused, rest) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let spawn = |number| {
             let tenant = format!("tenant-{number}");
             let writing = TenantLoad {
                 token: token(&tenant, "write"),
                 doors: Arc::clone(doors),
                 stop: Arc::clone(&stop),
+                rest: Arc::clone(&rest),
                 acknowledged: Arc::clone(&acknowledged),
                 refused: Arc::clone(&refused),
                 options: options.clone(),
@@ -98,7 +91,7 @@ impl Load {
             std::thread::spawn(move || writing.run())
         };
         let threads = (0..options.tenants).map(spawn).collect();
-        Self { stop, acknowledged, refused, threads }
+        Self { stop, rest, acknowledged, refused, threads }
     }
 
     /// How many samples were acknowledged so far.
@@ -120,6 +113,16 @@ impl Load {
         });
     }
 
+    /// Sends no more requests until [`go_on`](Self::go_on).
+    pub fn rest(&self) {
+        self.rest.store(true, Ordering::Relaxed);
+    }
+
+    /// Sends requests again.
+    pub fn go_on(&self) {
+        self.rest.store(false, Ordering::Relaxed);
+    }
+
     /// Ends the load; says what became of each sample.
     pub fn finish(self) -> Vec<Written> {
         self.stop.store(true, Ordering::Relaxed);
@@ -132,6 +135,7 @@ struct TenantLoad {
     token: String,
     doors: Doors,
     stop: Arc<AtomicBool>,
+    rest: Arc<AtomicBool>,
     acknowledged: Arc<AtomicU64>,
     refused: Arc<AtomicU64>,
     options: LoadOptions,
@@ -150,6 +154,10 @@ impl TenantLoad {
     fn run(mut self) -> Written {
         let mut maker = SampleMaker::new(self.options.seed);
         while !self.stop.load(Ordering::Relaxed) {
+            if self.rest.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(5));
+                continue;
+            }
             let (mut body, numbers) = maker.body(METRIC, self.random.random_range(1..=self.options.max_samples));
             if self.random.random_bool(0.2) {
                 spread_over_days(&mut body);
@@ -165,7 +173,6 @@ impl TenantLoad {
                 Fate::Refused => {}
                 Fate::Unknown => self.written.unknown.push(numbers),
             }
-            std::thread::sleep(self.options.pause);
         }
         self.written
     }

@@ -14,8 +14,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 
 use self::wire::Gate;
-use super::Cluster;
-use crate::wait::PATIENCE;
+use super::{Cluster, Load};
+use crate::wait::{self, PATIENCE};
 
 mod clickhouse;
 mod kafka;
@@ -88,6 +88,21 @@ impl Gates {
         Held { watch: Arc::clone(&self.watch), number }
     }
 
+    /// Holds up the next such step of a writer under load, and waits until it has come to it.
+    pub fn catch(&self, load: &Load, step: Step, half: Half) -> Held {
+        let held = self.hold(step, half);
+        if step == Step::Settled {
+            // Where records never cease to come, the next intent says what a commit of its own would.
+            let begun = self.asked(Step::Intent);
+            let begins = || (self.asked(Step::Intent) > begun || held.is_caught()).then_some(());
+            wait::until("the writer begins a batch", begins);
+            load.rest();
+        }
+        held.wait();
+        load.go_on();
+        held
+    }
+
     /// How many requests of a step were let through to the engine, and answered.
     pub fn answered(&self, step: Step) -> u64 {
         self.watch.lock().answered.get(&step).copied().unwrap_or_default()
@@ -114,6 +129,10 @@ impl Held {
         let Hold { step, half, .. } = state.holds[&self.number];
         drop(state);
         assert!(!time.timed_out(), "waited {PATIENCE:?} in vain: the writer comes to {step:?}, {half:?}");
+    }
+
+    fn is_caught(&self) -> bool {
+        self.watch.lock().holds[&self.number].stage == Stage::Caught
     }
 
     /// Lets it go on, whether the writer lives or not.
