@@ -304,8 +304,9 @@ async fn an_erasure_goes_on_after_a_restart() {
     let running = with_dead_letters().await;
     publish(&running.queue, vec![record(&[1, 2])]).await;
     running.drained().await;
-    // As a process leaves it that ended right after the answer.
-    let up_to = vec![(running.queue.source(0), luminate_model::Offset(3))];
+    // As a process leaves it that ended right after the answer. A ledger that others share names sources of other queues too.
+    let elsewhere = luminate_model::Source { incarnation: luminate_model::Incarnation([99; 16]), partition: 0 };
+    let up_to = vec![(running.queue.source(0), luminate_model::Offset(3)), (elsewhere, luminate_model::Offset(9))];
     let noted = luminate_storage::NotedErasure { tenant: tenant("acme"), up_to };
     running.sink.note_erasure(&noted).await.unwrap();
 
