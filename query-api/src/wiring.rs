@@ -95,7 +95,9 @@ impl Service for QueryService {
         let verifier = config.auth.required_verifier()?;
         let parts = ServiceParts::of_process(&config.http, verifier, config.retention.rules()?, lifecycle);
         let clickhouse = config.storage.clickhouse;
-        let watermarks = Arc::new(KafkaWatermarks::new(&KafkaCluster::new(config.kafka)?));
+        let cluster = KafkaCluster::new(config.kafka)?;
+        cluster.show_in(lifecycle);
+        let watermarks = Arc::new(KafkaWatermarks::new(&cluster));
         let hosts = Hosts::new(&clickhouse)?;
         tokio::select! {
             migrated = wait_until_migrated(&clickhouse) => migrated?,

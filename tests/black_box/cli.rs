@@ -258,7 +258,7 @@ fn a_server_that_is_no_luminate_is_told_from_one_that_is_not_there() {
     };
     assert_fails(with_url(&url), 1, &[&url]);
     other.join().unwrap();
-    assert_fails(with_url("http://127.0.0.1:1"), 3, &["127.0.0.1:1", "luminate serve"]);
+    assert_fails(with_url("http://127.0.0.1:1"), 3, &["127.0.0.1:1", "is Luminate running there?"]);
     assert_fails(with_url("nonsense"), 2, &["nonsense"]);
     assert_fails(with_url("http://no-such-host.invalid:1"), 3, &["no-such-host.invalid"]);
 }

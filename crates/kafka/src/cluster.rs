@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use luminate_model::Offset;
 use luminate_queue::{Committed, QueueError};
+use luminate_runtime::lifecycle::{Lifecycle, StopStage};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::MetadataTopic;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::KafkaConfig;
 use crate::context::{BrokerHealth, QuietContext};
@@ -16,6 +18,13 @@ use crate::error::{KafkaError, blocking, unavailable};
 use crate::native;
 use crate::settings::{REQUEST_TIMEOUT, Settings};
 use crate::topics::{TopicMap, TopicNames};
+
+/// How often, and how long each time, a client is listened to that may tell why a call has got no answer.
+const LISTENINGS: usize = 10;
+const LISTENING: Duration = Duration::from_millis(20);
+
+/// How often a process looks whether brokers answer.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// A Kafka cluster: where producers, consumers and the rest of this crate come from. Clones are the same.
 #[derive(Clone)]
@@ -75,6 +84,35 @@ impl KafkaCluster {
         .await
     }
 
+    /// Shows in the process's health whether brokers answer and the topic of samples is there, until the process drains.
+    pub fn show_in(&self, lifecycle: &Lifecycle) {
+        let (cluster, dependency) = (self.clone(), lifecycle.health().dependency("kafka"));
+        lifecycle.spawn("kafka-health", StopStage::Drain, move |mut stop| async move {
+            let mut ticks = interval(LOOK_EVERY);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut failures = 0;
+            loop {
+                let looked = tokio::select! {
+                    () = stop.requested() => return Ok(()),
+                    looked = cluster.ready() => looked,
+                };
+                match looked {
+                    Ok(()) => {
+                        failures = 0;
+                        dependency.up();
+                    }
+                    // One slow answer is no outage.
+                    Err(_) if failures == 0 => failures = 1,
+                    Err(error) => dependency.down(cluster.health().explanation().unwrap_or_else(|| error.to_string())),
+                }
+                tokio::select! {
+                    () = stop.requested() => return Ok(()),
+                    _ = ticks.tick() => {}
+                }
+            }
+        });
+    }
+
     pub(crate) fn config(&self) -> &KafkaConfig {
         &self.shared.config
     }
@@ -117,8 +155,14 @@ impl KafkaCluster {
 
     /// A call that got no answer, and why as far as the client knows.
     fn unanswered(&self, doing: &str, error: &dyn Display) -> QueueError {
-        // What it has to say of its connections.
-        self.serve();
+        // What it has to say of its connections may come a moment after the call has failed.
+        for _ in 0..LISTENINGS {
+            self.serve();
+            if self.shared.health.explanation().is_some() {
+                break;
+            }
+            drop(self.shared.inspector.poll(LISTENING));
+        }
         let fault = self.shared.health.explanation().map(|fault| format!(" ({fault})")).unwrap_or_default();
         QueueError::Unavailable(format!("{doing}: {error}{fault}"))
     }
@@ -223,7 +267,7 @@ impl KafkaCluster {
         self.serve();
         // Asked for one topic by name, a broker may make it.
         let metadata = self.shared.inspector.fetch_metadata(None, REQUEST_TIMEOUT);
-        let metadata = metadata.map_err(|error| unavailable("brokers are not listed", &error))?;
+        let metadata = metadata.map_err(|error| self.unanswered("brokers are not listed", &error))?;
         Ok(u32::try_from(metadata.brokers().len()).unwrap_or(u32::MAX))
     }
 

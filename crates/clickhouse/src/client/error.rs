@@ -124,7 +124,9 @@ impl ClientError {
 
 /// Says what to set where a certificate is not trusted.
 fn with_hint(cause: String) -> String {
-    match cause.contains("invalid peer certificate: UnknownIssuer") {
+    // Two authorities of one name are told apart by their keys alone.
+    let of_others = ["UnknownIssuer", "BadSignature"].map(|fault| format!("invalid peer certificate: {fault}"));
+    match of_others.iter().any(|fault| cause.contains(fault)) {
         true => format!("{cause} (storage.clickhouse.caFile names a private authority's certificates)"),
         false => cause,
     }

@@ -10,6 +10,8 @@ use crate::settings::Settings;
 /// Copies of every partition unless the configuration says how many: one may be away and another lost.
 const USUAL_COPIES: u32 = 3;
 
+const MIN_IN_SYNC: &str = "min.insync.replicas";
+
 /// How many copies partitions should have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Copies {
@@ -44,6 +46,17 @@ pub struct DesiredTopic {
     pub replication: u32,
     /// Settings, by Kafka's names.
     pub settings: BTreeMap<&'static str, String>,
+}
+
+impl DesiredTopic {
+    /// For a topic that is there with so many copies: if more had to be in sync than there are, nothing could be written.
+    pub(super) fn limit_in_sync(&mut self, found: u32) {
+        if let Some(in_sync) = self.settings.get_mut(MIN_IN_SYNC)
+            && in_sync.parse().is_ok_and(|wanted: u32| wanted > found)
+        {
+            *in_sync = found.to_string();
+        }
+    }
 }
 
 /// The shared topics, and those of the tenants named.
@@ -84,7 +97,7 @@ fn dead_letters_settings(config: &KafkaConfig, copies: Copies) -> BTreeMap<&'sta
 
 fn shared_settings(copies: Copies) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
-        ("min.insync.replicas", copies.min_insync_replicas.to_string()),
+        (MIN_IN_SYNC, copies.min_insync_replicas.to_string()),
         // A replay must decide as the first run did, and no producer may choose the time.
         ("message.timestamp.type", "LogAppendTime".to_owned()),
         // A leader that lacks acknowledged records would lose them.
@@ -108,6 +121,18 @@ mod tests {
         assert_eq!(copies(None, None, 2), (2, 1, true));
         assert_eq!(copies(None, None, 1), (1, 1, true));
         assert_eq!(copies(None, Some(1), 3), (3, 1, false));
+    }
+
+    #[test]
+    fn no_more_copies_must_be_in_sync_than_there_are() {
+        let topics = desired_topics(&KafkaConfig::default(), Copies::new(&TopicsConfig::default(), 3), &[]);
+        for wanted in topics {
+            let mut limited = wanted.clone();
+            limited.limit_in_sync(3);
+            assert_eq!(limited, wanted);
+            limited.limit_in_sync(1);
+            assert_eq!(limited.settings[MIN_IN_SYNC], "1");
+        }
     }
 
     #[test]

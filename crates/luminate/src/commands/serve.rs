@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -49,6 +50,9 @@ pub(crate) struct ServeArgs {
     address_file: Option<PathBuf>,
 }
 
+/// How long what is left of the tasks may take to end.
+const LAST_TASKS: Duration = Duration::from_secs(5);
+
 pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, CommandFailure> {
     allocator::bound();
     let overrides = Overrides {
@@ -65,8 +69,9 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, CommandFailure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the threads of the server")?;
     let outcome = runtime.block_on(serve(args, loaded));
-    // Blocking work that was given up on is not waited for again.
-    runtime.shutdown_background();
+    // Tasks that still hold a database drop it before the process ends: RocksDB must not be at work while the C++ library goes.
+    // Blocking work that was given up on is not waited for much longer.
+    runtime.shutdown_timeout(LAST_TASKS);
     Ok(outcome?)
 }
 

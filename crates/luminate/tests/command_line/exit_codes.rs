@@ -24,7 +24,7 @@ fn a_server_that_is_not_there_is_3() {
     command.env("LUMINATE_TOKEN", "t").env("LUMINATE_URL", nobody());
     let ran = run(command, "");
     assert_eq!(ran.code, 3, "{ran:?}");
-    assert!(ran.messages.contains("luminate serve"), "{ran:?}");
+    assert!(ran.messages.contains("is Luminate running there? LUMINATE_URL"), "{ran:?}");
     assert_eq!(run(luminate(&["health", "--url", &nobody()]), "").code, 3);
 }
 
@@ -56,6 +56,6 @@ fn a_token_needs_a_server_that_made_a_secret() {
     command.arg("--data").arg(folder.path());
     let ran = run(command, "");
     assert_eq!((ran.code, ran.data.as_str()), (1, ""), "{ran:?}");
-    assert!(ran.messages.contains("luminate serve"), "{ran:?}");
+    assert!(ran.messages.contains("is Luminate running there? LUMINATE_URL"), "{ran:?}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
 }

@@ -89,7 +89,9 @@ fn parse_filter(filter: &str) -> Result<EnvFilter, LogError> {
     if let Some(word) = alone {
         return Err(LogError::NoLevel { filter: filter.to_owned(), word: word.to_owned() });
     }
-    EnvFilter::try_new(filter).map_err(|source| LogError::Filter { filter: filter.to_owned(), source })
+    // The library takes a blank for a part of a name.
+    let joined = filter.split(',').map(str::trim).collect::<Vec<_>>().join(",");
+    EnvFilter::try_new(joined).map_err(|source| LogError::Filter { filter: filter.to_owned(), source })
 }
 
 fn is_level(word: &str) -> bool {
