@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use luminate_model::Source;
 use luminate_queue::{ConsumedRecord, DeadLetters, PartitionConsumer, QueueError};
@@ -69,7 +68,7 @@ impl PartitionWriter {
         revoked: watch::Receiver<bool>,
     ) -> Self {
         let decoder = RecordDecoder::new(consumer.owner().cloned(), Arc::clone(&pipeline.schemas));
-        let rules = rules(&pipeline, consumer.session_timeout());
+        let rules = rules(&pipeline, consumer.as_ref());
         let protocol = PartitionProtocol::new(consumer.source(), decoder, rules);
         Self {
             pipeline,
@@ -313,11 +312,12 @@ async fn learn(pipeline: &Pipeline, schema: Option<u32>) {
     }
 }
 
-fn rules(pipeline: &Pipeline, session_timeout: Option<Duration>) -> ProtocolRules {
+fn rules(pipeline: &Pipeline, consumer: &dyn PartitionConsumer) -> ProtocolRules {
     let config = &pipeline.config;
     ProtocolRules {
+        topic: consumer.topic().map(str::to_owned),
         by_intent: pipeline.sink.intents().is_some(),
-        session_timeout,
+        session_timeout: consumer.session_timeout(),
         limits: BatchLimits {
             samples: config.batch.max_samples,
             bytes: config.batch.max_bytes.as_usize(),
@@ -335,6 +335,13 @@ impl Pipeline {
         match operation {
             Operation::ResumeStore => Ok(Outcome::Resumed(self.sink.resume(&source).await?)),
             Operation::FindLastBatch => Ok(Outcome::LastBatch(self.intents()?.last_batch(&source).await?)),
+            Operation::FindIncarnations { topic } => {
+                Ok(Outcome::Incarnations(self.intents()?.known_incarnations(&topic).await?))
+            }
+            Operation::NoteIncarnation { topic } => {
+                self.intents()?.note_incarnation(&topic, source.incarnation).await?;
+                Ok(Outcome::IncarnationNoted)
+            }
             Operation::FindTarget => Ok(Outcome::Target(self.intents()?.target(&source).await?)),
             Operation::KeepDeadLetters(letters) => {
                 self.dead_letters.put(letters.as_ref().clone()).await?;

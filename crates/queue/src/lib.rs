@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use luminate_model::{Offset, Source, TenantId};
+use luminate_model::{Incarnation, Offset, Source, TenantId};
 
 pub mod conformance;
 pub mod dead_letter;
@@ -149,6 +149,17 @@ pub enum QueueError {
         /// The first offset that is there.
         begin: Offset,
     },
+    /// The topic was made again under the same name: its offsets mean other records, and what was not read of the former one is
+    /// gone; an operator must decide.
+    #[error("topic {topic} was made again: it was {was}, and is {now} now")]
+    TopicMadeAgain {
+        /// The topic's name.
+        topic: String,
+        /// The incarnation whose offsets the partition has.
+        was: Incarnation,
+        /// The incarnation that is there now.
+        now: Incarnation,
+    },
     /// Another consumer owns the partition now: what this one commits does not count.
     #[error("the partition belongs to another consumer: {0}")]
     Fenced(String),
@@ -175,6 +186,7 @@ impl QueueError {
         match self {
             Self::Unavailable(_) => "queue_unavailable",
             Self::OutOfRange { .. } => "queue_offset_out_of_range",
+            Self::TopicMadeAgain { .. } => "topic_made_again",
             Self::Fenced(_) => "queue_fenced",
             Self::DeadLettersFull { .. } => "dead_letters_full",
             Self::Damaged(_) => "queue_damaged",
@@ -237,6 +249,12 @@ pub struct Committed {
 pub trait PartitionConsumer: Send + 'static {
     /// The partition.
     fn source(&self) -> Source;
+
+    /// The topic's name, where another incarnation may take the place of this one under the same name; `None` where a queue has one
+    /// incarnation as long as it is there.
+    fn topic(&self) -> Option<&str> {
+        None
+    }
 
     /// Whose partition it is, where a topic is one tenant's; `None` where the records' keys name their tenants.
     fn owner(&self) -> Option<&TenantId> {

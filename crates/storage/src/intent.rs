@@ -4,7 +4,7 @@
 //! carries its source and the first offset of its batch, so that whoever finds the intent later can count what is there.
 
 use async_trait::async_trait;
-use luminate_model::{Offset, Source};
+use luminate_model::{Incarnation, Offset, Source};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
@@ -39,6 +39,20 @@ pub trait IntentSink: Send + Sync {
     /// # Errors
     /// [`StorageError`]
     async fn last_batch(&self, source: &Source) -> Result<Option<Offset>, StorageError>;
+
+    /// The incarnations of a topic that were noted, in the order in which they were; none where there are none. What was noted
+    /// before this is called is told, whichever process noted it. For a writer that finds nothing committed.
+    ///
+    /// # Errors
+    /// [`StorageError`]
+    async fn known_incarnations(&self, topic: &str) -> Result<Vec<Incarnation>, StorageError>;
+
+    /// Notes that samples are taken from an incarnation of a topic: before the first batch of it is stored. Durable when this
+    /// returns. What was noted before changes nothing.
+    ///
+    /// # Errors
+    /// [`StorageError`]; perhaps it was noted.
+    async fn note_incarnation(&self, topic: &str, incarnation: Incarnation) -> Result<(), StorageError>;
 
     /// Stores a batch that was never tried before, slice by slice.
     ///

@@ -16,6 +16,7 @@
 //! | `gateway_kills` | `kill -9` of gateways: what was not answered is repeated with its key |
 //! | `direct_producers` | who may write where, and what becomes of records that cannot be used |
 //! | `stopped_partitions` | idle partitions go on; removed records and lost commits stop a partition loudly |
+//! | `topics_made_again` | a topic that was made again stops its partitions until an operator says where to go on |
 
 mod broker_kills;
 mod direct_producers;
@@ -29,5 +30,6 @@ mod scaling;
 mod stopped_partitions;
 mod store_outage;
 mod store_torn;
+mod topics_made_again;
 mod verdict;
 mod writer_kills;

@@ -1,5 +1,5 @@
-//! A partition that was idle goes on after a restart. One whose topic was made again, or whose records were removed before
-//! they were stored, stops: loudly, and without a sample stored that does not belong there.
+//! A partition that was idle goes on after a restart. One whose records were removed before they were stored, or whose commits are
+//! gone, stops: loudly, and without a sample stored that does not belong there.
 
 use luminate_tests::Cluster;
 use luminate_tests::cluster::{ClusterOptions, ServiceProcess, client};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use luminate_model::Offset;
+use luminate_model::{Incarnation, Offset};
 use luminate_queue::{Committed, ConsumedRecord, DeadLetter};
 use luminate_storage::{Batch, Permit, Resume, StoreTarget, Stored};
 
@@ -39,6 +39,10 @@ pub enum Outcome {
     Resumed(Resume),
     /// Of [`Operation::FindLastBatch`].
     LastBatch(Option<Offset>),
+    /// Of [`Operation::FindIncarnations`], in the order in which they were noted.
+    Incarnations(Vec<Incarnation>),
+    /// Of [`Operation::NoteIncarnation`].
+    IncarnationNoted,
     /// Of [`Operation::Seek`].
     Sought,
     /// Of [`Operation::FindTarget`].
@@ -65,6 +69,16 @@ pub enum Operation {
     ResumeStore,
     /// Ask the store whether it has anything of the source, because nothing is committed.
     FindLastBatch,
+    /// Ask the store which incarnations of a topic it has taken samples from, because nothing is committed.
+    FindIncarnations {
+        /// The topic's name.
+        topic: String,
+    },
+    /// Have the store note that it takes samples from the source's incarnation of a topic.
+    NoteIncarnation {
+        /// The topic's name.
+        topic: String,
+    },
     /// Read from here on.
     Seek(Offset),
     /// Ask the store where a new batch goes.
@@ -157,9 +171,20 @@ pub enum Halt {
     #[error("the open intent is of another incarnation of the topic ({noted}); this one is {found}")]
     OtherIncarnation {
         /// The incarnation in the intent.
-        noted: luminate_model::Incarnation,
+        noted: Incarnation,
         /// The topic's.
-        found: luminate_model::Incarnation,
+        found: Incarnation,
+    },
+    /// The topic was made again: what was not stored of the former one is gone, and nobody has said where to go on.
+    #[error(
+        "the topic was made again: samples were taken from its incarnation {known}, this one is {found}; \
+             what was not stored of the former one is gone"
+    )]
+    TopicMadeAgain {
+        /// The incarnation that samples were taken from last.
+        known: Incarnation,
+        /// The topic's.
+        found: Incarnation,
     },
     /// The records of an intent's batch are not all there any more.
     #[error("the open intent ends at {to}, but the records before it are gone: the next one is {found}")]
@@ -180,6 +205,7 @@ impl Halt {
             Self::Metadata(_) => "commit_metadata_unreadable",
             Self::CommitsLost { .. } => "commits_lost",
             Self::OtherIncarnation { .. } => "intent_other_incarnation",
+            Self::TopicMadeAgain { .. } => "topic_made_again",
             Self::IntentIncomplete { .. } => "intent_incomplete",
         }
     }

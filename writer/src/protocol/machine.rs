@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use luminate_model::{Offset, Source};
+use luminate_model::{Incarnation, Offset, Source};
 use luminate_queue::{Committed, ConsumedRecord, QueueError};
 use luminate_storage::{Permit, Resume, StorageError};
 
@@ -19,6 +19,8 @@ use crate::judge::{NeedsSchema, judge};
 /// What holds for a partition as long as it is this writer's.
 #[derive(Debug, Clone)]
 pub struct ProtocolRules {
+    /// The topic's name, where another incarnation of it may come under the same name.
+    pub topic: Option<String>,
     /// Whether the store needs an intent; else it stores batch and next offset in one step.
     pub by_intent: bool,
     /// How long after a commit was sent nobody else can own the partition; `None` where nobody else ever can.
@@ -50,6 +52,8 @@ pub struct PartitionProtocol {
     open_keyed: Option<Offset>,
     is_due: bool,
     pending: Option<Pending>,
+    /// Whether the store has noted that it takes samples from the source's incarnation.
+    incarnation_noted: bool,
     /// The next offset of what is stored, and not committed as such.
     stored: Option<Offset>,
     /// The operation that was asked for last and has not ended.
@@ -66,8 +70,10 @@ enum Phase {
     New,
     /// The store must say where to continue.
     Resume,
-    /// The store must say that it has nothing, because nothing is committed.
-    Find,
+    /// The store must say that it has nothing of the source, because nothing is committed.
+    FindBatches,
+    /// The store must say that it has nothing of another incarnation of this topic (by name), because nothing is committed.
+    FindIncarnations(String),
     /// The queue must go to where reading begins, and what is read there is for this.
     Seek(Offset, Reading),
     /// Records are read.
@@ -121,6 +127,7 @@ impl PartitionProtocol {
             open_keyed: None,
             is_due: false,
             pending: None,
+            incarnation_noted: false,
             stored: None,
             running: None,
             tickets: 0,
@@ -210,7 +217,7 @@ impl PartitionProtocol {
             return Ok(());
         }
         if committed.next.is_none() {
-            self.phase = Phase::Find;
+            self.phase = Phase::FindBatches;
             return Ok(());
         }
         let start = Start::of(self.source, committed).map_err(End::Halted)?;
@@ -222,13 +229,35 @@ impl PartitionProtocol {
     }
 
     /// What is stored was committed before it was stored: where there is no commit there must be nothing.
-    fn found(&mut self, last: Option<Offset>, actions: &mut Vec<Action>) -> Result<(), End> {
+    fn found_batches(&mut self, last: Option<Offset>, actions: &mut Vec<Action>) -> Result<(), End> {
         if let Some(last) = last {
             return Err(End::Halted(Halt::CommitsLost { last }));
         }
+        match &self.rules.topic {
+            Some(topic) => self.phase = Phase::FindIncarnations(topic.clone()),
+            None => self.begin_anew(actions),
+        }
+        Ok(())
+    }
+
+    /// Brokers drop what was committed with the topic. So where nothing is committed, and the store has taken samples from other
+    /// incarnations of the topic and none from this one, something may be lost that nobody has been told of.
+    fn found_incarnations(&mut self, known: &[Incarnation], actions: &mut Vec<Action>) -> Result<(), End> {
+        let found = self.source.incarnation;
+        self.incarnation_noted = known.contains(&found);
+        match known.last() {
+            Some(known) if !self.incarnation_noted => Err(End::Halted(Halt::TopicMadeAgain { known: *known, found })),
+            _ => {
+                self.begin_anew(actions);
+                Ok(())
+            }
+        }
+    }
+
+    /// Nothing is committed and nothing is stored.
+    fn begin_anew(&mut self, actions: &mut Vec<Action>) {
         actions.push(Action::Begun(Offset::default()));
         self.start_reading(None, Reading::New);
-        Ok(())
     }
 
     /// The store has said what it knows; where it knows nothing, what was committed decides.
@@ -315,7 +344,9 @@ impl PartitionProtocol {
         match outcome {
             Outcome::Failed(error) => return self.failed(kind, error, actions),
             Outcome::Resumed(resume) => self.resumed(resume, actions),
-            Outcome::LastBatch(last) => return self.found(last, actions),
+            Outcome::LastBatch(last) => return self.found_batches(last, actions),
+            Outcome::Incarnations(known) => return self.found_incarnations(&known, actions),
+            Outcome::IncarnationNoted => self.incarnation_noted = true,
             Outcome::Sought => {
                 if let Phase::Seek(_, reading) = &self.phase {
                     self.phase = Phase::Read(reading.clone());
@@ -390,8 +421,13 @@ impl PartitionProtocol {
                 self.ask(Kind::Begin, Operation::ResumeStore, actions);
                 Ok(())
             }
-            Phase::Find => {
+            Phase::FindBatches => {
                 self.ask(Kind::Begin, Operation::FindLastBatch, actions);
+                Ok(())
+            }
+            Phase::FindIncarnations(topic) => {
+                let topic = topic.clone();
+                self.ask(Kind::Begin, Operation::FindIncarnations { topic }, actions);
                 Ok(())
             }
             Phase::Seek(next, _) => {
@@ -410,6 +446,13 @@ impl PartitionProtocol {
             // Nothing of it is on its way to the store at this moment.
             if self.leaving == Some(Leaving::Revoked) {
                 return Err(End::Released);
+            }
+            if self.rules.by_intent
+                && !self.incarnation_noted
+                && let Some(topic) = self.rules.topic.clone()
+            {
+                self.ask(Kind::Prepare, Operation::NoteIncarnation { topic }, actions);
+                return Ok(());
             }
             if let Some(operation) = pending.operation() {
                 let is_store = matches!(operation, Operation::Write(_) | Operation::Insert(..) | Operation::Settle(..));
@@ -451,7 +494,9 @@ impl PartitionProtocol {
             false => self.open_keyed,
             true => self.window.oldest(),
         };
-        let metadata = CommitMetadata::Settled { keyed }.encode();
+        // A queue without other incarnations is spared a text that it would have to make durable.
+        let incarnation = (remembers && self.rules.topic.is_some()).then_some(self.source.incarnation);
+        let metadata = CommitMetadata::Settled { incarnation, keyed }.encode();
         Operation::Commit { next, metadata, keep_from: keyed }
     }
 

@@ -3,8 +3,11 @@
 //! | metadata | at offset | says |
 //! |---|---|---|
 //! | empty | `b` | everything before `b` is settled |
-//! | `{"keyed":k}` | `b` | the same; keyed records from `k` on are still within their ten minutes |
+//! | `{"incarnation":..,"keyed":k}` | `b` | the same, of this incarnation of the topic; keyed records from `k` on are still within their ten minutes. Either may be missing |
 //! | `{"to":b,"incarnation":..,"shard":..,"table":..,"format":..,"window":..,"keyed":k}` | `a` | the batch `[a, b)` may be stored, in part or whole |
+//!
+//! Kafka's tools commit an empty text: where a writer names the incarnation in all that it commits, an empty text is the word of an
+//! operator about the topic as it is now.
 
 use luminate_model::{Incarnation, Offset};
 use luminate_storage::StoreTarget;
@@ -15,6 +18,8 @@ use serde::{Deserialize, Serialize};
 pub enum CommitMetadata {
     /// Everything before the offset is settled.
     Settled {
+        /// The incarnation of the topic that the offset belongs to; `None` where nobody said, as operators' tools do.
+        incarnation: Option<Incarnation>,
         /// The first keyed record that a record from the offset on may repeat.
         keyed: Option<Offset>,
     },
@@ -45,7 +50,10 @@ pub struct UnreadableMetadata(String);
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SettledFields {
-    keyed: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    incarnation: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    keyed: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,8 +74,11 @@ impl CommitMetadata {
     #[must_use]
     pub fn encode(&self) -> String {
         let text = match self {
-            Self::Settled { keyed: None } => return String::new(),
-            Self::Settled { keyed: Some(keyed) } => serde_json::to_string(&SettledFields { keyed: keyed.0 }),
+            Self::Settled { incarnation: None, keyed: None } => return String::new(),
+            Self::Settled { incarnation, keyed } => serde_json::to_string(&SettledFields {
+                incarnation: incarnation.map(|incarnation| incarnation.to_string()),
+                keyed: keyed.map(|keyed| keyed.0),
+            }),
             Self::Intent(intent) => serde_json::to_string(&IntentFields {
                 to: intent.to.0,
                 incarnation: intent.incarnation.to_string(),
@@ -88,17 +99,24 @@ impl CommitMetadata {
     /// [`UnreadableMetadata`] where it is neither form, such as a newer writer's: it is not to be guessed at.
     pub fn decode(text: &str) -> Result<Self, UnreadableMetadata> {
         if text.is_empty() {
-            return Ok(Self::Settled { keyed: None });
+            return Ok(Self::Settled { incarnation: None, keyed: None });
         }
-        if let Ok(SettledFields { keyed }) = serde_json::from_str(text) {
-            return Ok(Self::Settled { keyed: Some(Offset(keyed)) });
+        if let Ok(fields) = serde_json::from_str::<SettledFields>(text)
+            && (fields.incarnation.is_some() || fields.keyed.is_some())
+        {
+            let incarnation = fields.incarnation.map(|text| parse_incarnation(&text)).transpose()?;
+            return Ok(Self::Settled { incarnation, keyed: fields.keyed.map(Offset) });
         }
         let fields: IntentFields = serde_json::from_str(text).map_err(|error| UnreadableMetadata(error.to_string()))?;
-        let incarnation = fields.incarnation.parse().map_err(|_| UnreadableMetadata("incarnation".to_owned()))?;
+        let incarnation = parse_incarnation(&fields.incarnation)?;
         let target = StoreTarget { shard: fields.shard, table: fields.table, format: fields.format };
         let keyed = fields.keyed.map(Offset);
         Ok(Self::Intent(Intent { to: Offset(fields.to), incarnation, target, window: fields.window, keyed }))
     }
+}
+
+fn parse_incarnation(text: &str) -> Result<Incarnation, UnreadableMetadata> {
+    text.parse().map_err(|_| UnreadableMetadata("incarnation".to_owned()))
 }
 
 #[cfg(test)]
@@ -115,8 +133,10 @@ mod tests {
     fn is_read_back_and_small() {
         let keyed = Some(Offset(u64::MAX));
         for metadata in [
-            CommitMetadata::Settled { keyed: None },
-            CommitMetadata::Settled { keyed },
+            CommitMetadata::Settled { incarnation: None, keyed: None },
+            CommitMetadata::Settled { incarnation: None, keyed },
+            CommitMetadata::Settled { incarnation: Some(Incarnation([9; 16])), keyed: None },
+            CommitMetadata::Settled { incarnation: Some(Incarnation([9; 16])), keyed },
             CommitMetadata::Intent(intent(None)),
             CommitMetadata::Intent(intent(keyed)),
         ] {
@@ -124,13 +144,14 @@ mod tests {
             assert_eq!(CommitMetadata::decode(&text).unwrap(), metadata);
             assert!(text.len() < 400, "{text}");
         }
-        assert_eq!(CommitMetadata::Settled { keyed: None }.encode(), "");
+        assert_eq!(CommitMetadata::Settled { incarnation: None, keyed: None }.encode(), "");
     }
 
     #[test]
     fn what_another_wrote_is_not_guessed_at() {
         let newer = CommitMetadata::Intent(intent(None)).encode().replace("\"to\"", "\"until\"");
-        for text in ["{}", "x", r#"{"keyed":-1}"#, r#"{"keyed":1,"more":2}"#, newer.as_str()] {
+        for text in ["{}", "x", r#"{"keyed":-1}"#, r#"{"keyed":1,"more":2}"#, r#"{"incarnation":"7"}"#, newer.as_str()]
+        {
             assert!(CommitMetadata::decode(text).is_err(), "{text}");
         }
     }

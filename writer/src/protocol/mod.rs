@@ -7,6 +7,7 @@
 //!
 //! | step | what it makes sure of |
 //! |---|---|
+//! | incarnation noted | the store knows that samples are taken from this incarnation of the topic, once in a life |
 //! | intent | `a` is committed with `b` and the batch's target: whoever comes later rebuilds the same batch |
 //! | dead letters | what could not be used is durable before its offset is passed |
 //! | insert | every row carries source and `a`; allowed for as long as the commit's permit holds |

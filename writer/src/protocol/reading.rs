@@ -41,7 +41,10 @@ impl Start {
         let metadata = CommitMetadata::decode(&committed.metadata)?;
         let next = committed.next.unwrap_or_default();
         let (keyed, intent) = match metadata {
-            CommitMetadata::Settled { keyed } => (keyed, None),
+            CommitMetadata::Settled { incarnation: Some(known), .. } if known != source.incarnation => {
+                return Err(Halt::TopicMadeAgain { known, found: source.incarnation });
+            }
+            CommitMetadata::Settled { keyed, .. } => (keyed, None),
             CommitMetadata::Intent(intent) => (intent.keyed, Some(intent)),
         };
         if let Some(intent) = &intent

@@ -23,5 +23,11 @@ impl Migration {
 }
 
 /// All of them, in order.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { number: 1, name: "samples", text: include_str!("../../../../schemas/clickhouse/0001_samples.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { number: 1, name: "samples", text: include_str!("../../../../schemas/clickhouse/0001_samples.sql") },
+    Migration {
+        number: 2,
+        name: "incarnations",
+        text: include_str!("../../../../schemas/clickhouse/0002_incarnations.sql"),
+    },
+];

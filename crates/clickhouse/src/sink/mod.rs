@@ -14,6 +14,7 @@
 //! | `settle` | what of a batch is stored, by count |
 //! | `ledger` | which records are erased |
 //! | `erase` | removing what the ledger covers |
+//! | `incarnations` | from which incarnations of a topic samples were taken |
 //! | `provenance` | what is stored, for comparing it with the queue |
 //! | `layout` | shards and replicas, asked again from time to time |
 //! | `failure` | a statement's error as the store's |
@@ -21,6 +22,7 @@
 mod block;
 mod erase;
 mod failure;
+mod incarnations;
 mod insert;
 mod layout;
 mod ledger;
@@ -33,7 +35,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use luminate_model::{Offset, Source, TenantId};
+use luminate_model::{Incarnation, Offset, Source, TenantId};
 use luminate_runtime::clock::Clock;
 use luminate_storage::{
     Batch, Erased, IntentSink, NotedErasure, Permit, Resume, SampleSink, StorageError, StoreTarget, Stored,
@@ -41,6 +43,7 @@ use luminate_storage::{
 
 use self::erase::Eraser;
 use self::failure::unavailable;
+use self::incarnations::Incarnations;
 use self::insert::{Inserter, time_limit};
 use self::layout::{Layout, LayoutCache};
 use self::plan::{ErasedEnds, Plan};
@@ -235,6 +238,15 @@ impl ClickHouseSink {
         }
         Err(last)
     }
+
+    fn incarnations<'a>(&'a self, host: &'a Host, layout: &Layout) -> Incarnations<'a> {
+        Incarnations {
+            host,
+            database: &self.config.database,
+            replication: layout.replication,
+            quorum: &self.config.insert.quorum,
+        }
+    }
 }
 
 #[async_trait]
@@ -253,6 +265,31 @@ impl IntentSink for ClickHouseSink {
 
     async fn last_batch(&self, source: &Source) -> Result<Option<Offset>, StorageError> {
         self.last_batch_of(source).await
+    }
+
+    async fn known_incarnations(&self, topic: &str) -> Result<Vec<Incarnation>, StorageError> {
+        let layout = self.layout().await?;
+        let mut last = StorageError::Unavailable("there is no server".to_owned());
+        for host in self.hosts.in_turn() {
+            match self.incarnations(host, &layout).known(topic).await {
+                Err(error) if error.is_retryable() => last = error,
+                known => return known,
+            }
+        }
+        Err(last)
+    }
+
+    async fn note_incarnation(&self, topic: &str, incarnation: Incarnation) -> Result<(), StorageError> {
+        let layout = self.layout().await?;
+        let mut last = StorageError::Unavailable("there is no server".to_owned());
+        for host in self.hosts.in_turn() {
+            match self.incarnations(host, &layout).note(topic, incarnation).await {
+                // Noting twice is harmless.
+                Err(error) if error.is_of_the_host() => last = unavailable(error),
+                noted => return noted.map_err(unavailable),
+            }
+        }
+        Err(last)
     }
 
     async fn insert(&self, batch: &Batch, target: &StoreTarget, permit: Permit) -> Result<Stored, StorageError> {

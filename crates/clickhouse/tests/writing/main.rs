@@ -8,6 +8,7 @@
 //! | [`crashing`] | a server that was killed at the wrong moment |
 //! | [`expiring`] | retention over all times |
 //! | [`erasing`] | what an erasure covers is gone and stays away |
+//! | [`incarnations`] | which incarnations of a topic samples were taken from |
 //! | [`sharding`] | two shards and one distributed table |
 //! | [`fixture`] | a store of a test's own, and batches |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests")]
@@ -16,6 +17,7 @@ mod crashing;
 mod erasing;
 mod expiring;
 mod fixture;
+mod incarnations;
 mod migrating;
 mod settling;
 mod sharding;

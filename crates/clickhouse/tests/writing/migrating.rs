@@ -1,9 +1,10 @@
 //! Tables are made once, under a lock, and nothing starts over tables that it does not know.
 
+use luminate_clickhouse::migrate::MIGRATIONS;
 use luminate_clickhouse::{MigrateError, check, migrate};
 use luminate_tests::engines::ClickHouse;
 
-use super::fixture::{Store, config};
+use super::fixture::{Store, config, one_day};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_migration_finds_nothing_to_do() {
@@ -11,9 +12,25 @@ async fn a_second_migration_finds_nothing_to_do() {
     let before = check(&config).await;
     assert!(matches!(before, Err(MigrateError::Missing { number: 1, .. })), "{before:?}");
     let applied = migrate(&config, "first", false).await.unwrap();
-    assert_eq!(applied.iter().map(|migration| migration.number).collect::<Vec<_>>(), [1]);
+    assert_eq!(applied.iter().map(|migration| migration.number).collect::<Vec<_>>(), [1, 2]);
     assert!(migrate(&config, "second", false).await.unwrap().is_empty());
     check(&config).await.unwrap();
+}
+
+/// A database of a former version gets what is new, and keeps what it has.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_new_is_added() {
+    let store = Store::shared().await;
+    let database = &store.config.database;
+    store.query(&format!("DROP TABLE {database}.incarnations SYNC"));
+    store.query(&format!("ALTER TABLE {database}.migrations DELETE WHERE number > 1 SETTINGS mutations_sync = 2"));
+    store.insert(&one_day(0, 1, 10)).await;
+    let before = check(&store.config).await;
+    assert!(matches!(before, Err(MigrateError::Missing { number: 2, .. })), "{before:?}");
+    let applied = migrate(&store.config, "newer", false).await.unwrap();
+    assert_eq!(applied.iter().map(|migration| migration.number).collect::<Vec<_>>(), [2]);
+    check(&store.config).await.unwrap();
+    assert_eq!(store.rows(), 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,7 +58,7 @@ async fn the_lock_names_its_holder_until_it_is_broken() {
         .query(&format!("CREATE TABLE {database}.migration_lock (held UInt8) ENGINE = Memory COMMENT 'dead, host-7'"));
     let locked = migrate(&config, "second", false).await;
     assert!(matches!(&locked, Err(MigrateError::Locked { holder }) if holder == "dead, host-7"), "{locked:?}");
-    assert_eq!(migrate(&config, "second", true).await.unwrap().len(), 1);
+    assert_eq!(migrate(&config, "second", true).await.unwrap().len(), MIGRATIONS.len());
     assert_eq!(engine.query(&format!("EXISTS {database}.migration_lock")).trim(), "0");
 }
 
@@ -62,6 +79,6 @@ async fn of_several_at_once_one_migrates() {
             Err(error) => assert!(matches!(error, MigrateError::Locked { .. }), "{error}"),
         }
     }
-    assert_eq!(applied, 1);
+    assert_eq!(applied, MIGRATIONS.len());
     check(&config).await.unwrap();
 }

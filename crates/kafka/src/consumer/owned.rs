@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use luminate_model::{Offset, Source};
+use luminate_model::{Incarnation, Offset, Source};
 use luminate_queue::{Committed, ConsumedRecord, QueueError};
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::message::BorrowedMessage;
@@ -45,7 +45,7 @@ pub(crate) enum Fault {
     /// The position does not lie in what the topic holds.
     OutOfRange { begin: Offset },
     /// The topic has another id now.
-    MadeAgain { topic: String, now: String },
+    MadeAgain { now: Incarnation },
 }
 
 impl OwnedPartition {
@@ -104,7 +104,7 @@ impl OwnedPartition {
     /// The topic has another id: what is fetched may be the new one's.
     pub(crate) fn made_again(&self, now: &Topic) {
         self.blocked.store(true, Ordering::Release);
-        self.set_fault(Fault::MadeAgain { topic: now.name.clone(), now: now.incarnation.to_string() });
+        self.set_fault(Fault::MadeAgain { now: now.incarnation });
     }
 
     /// Notes why the partition cannot be read on; the first reason stays.
@@ -132,10 +132,9 @@ impl OwnedPartition {
             Fault::OutOfRange { begin } => {
                 QueueError::OutOfRange { place: self.source(), wanted: self.position(), begin }
             }
-            Fault::MadeAgain { topic, now } => QueueError::Damaged(format!(
-                "topic {topic} was made again: it was {}, and is {now} now",
-                self.topic.incarnation
-            )),
+            Fault::MadeAgain { now } => {
+                QueueError::TopicMadeAgain { topic: self.topic.name.clone(), was: self.topic.incarnation, now }
+            }
         })
     }
 

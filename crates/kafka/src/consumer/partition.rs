@@ -65,6 +65,10 @@ impl PartitionConsumer for KafkaPartition {
         self.owned.source()
     }
 
+    fn topic(&self) -> Option<&str> {
+        Some(&self.owned.topic.name)
+    }
+
     fn owner(&self) -> Option<&TenantId> {
         self.owned.topic.owner.as_ref()
     }

@@ -61,7 +61,7 @@ async fn a_topic_that_was_made_again_is_noticed() {
     assert_eq!(after.source.partition, before.source.partition);
     // The reader has stopped, or the group has taken the partition away while the topic was gone.
     let stopped = poll(partition.as_mut()).await.unwrap_err();
-    assert!(matches!(stopped, QueueError::Damaged(_) | QueueError::Fenced(_)), "{stopped}");
+    assert!(matches!(stopped, QueueError::TopicMadeAgain { .. } | QueueError::Fenced(_)), "{stopped}");
 }
 
 /// Where the retention has removed records that were not read, the reader stops and says where the partition begins.

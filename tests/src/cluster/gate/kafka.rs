@@ -52,7 +52,7 @@ pub(super) fn relay(connection: Connection) -> io::Result<()> {
 fn step(api: i16, request: &[u8]) -> Option<Step> {
     match api {
         PRODUCE => Some(Step::DeadLetters),
-        OFFSET_COMMIT if contains(request, b"\"incarnation\"") => Some(Step::Intent),
+        OFFSET_COMMIT if contains(request, b"\"shard\"") => Some(Step::Intent),
         OFFSET_COMMIT => Some(Step::Settled),
         _ => None,
     }

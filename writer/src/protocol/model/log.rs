@@ -1,4 +1,4 @@
-//! The records of the partition, and what must become of each.
+//! The records of the partition in one incarnation of its topic, and what must become of each.
 
 use luminate_model::{Incarnation, Offset, Source};
 use luminate_queue::{ConsumedRecord, IdempotencyHeaders};
@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use crate::idempotency::WINDOW_MS;
 use crate::test_records::{columns, consumed};
 
-pub(super) const SOURCE: Source = Source { incarnation: Incarnation([3; 16]), partition: 0 };
 const DAY_MS: i64 = 86_400_000;
 
 /// What must become of a record.
@@ -21,9 +20,11 @@ pub(super) enum Fate {
     Repeat,
 }
 
-/// The records of the partition. Offsets may be left out.
+/// The records of the partition in one incarnation of its topic. Offsets may be left out.
 #[derive(Default)]
 pub(super) struct Log {
+    /// How often the topic was made before.
+    number: u8,
     pub(super) records: Vec<(ConsumedRecord, Fate)>,
     next: u64,
     now: i64,
@@ -33,6 +34,15 @@ pub(super) struct Log {
 }
 
 impl Log {
+    /// The topic is made again: without records. No sample is one of the former log.
+    pub(super) fn again(&self) -> Self {
+        Self { number: self.number + 1, now: self.now, samples: self.samples, ..Self::default() }
+    }
+
+    pub(super) fn source(&self) -> Source {
+        Source { incarnation: Incarnation([self.number; 16]), partition: 0 }
+    }
+
     pub(super) fn end(&self) -> Offset {
         Offset(self.next)
     }

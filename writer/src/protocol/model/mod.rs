@@ -7,9 +7,11 @@
 //! | [`log`] | the records, and what must become of each |
 //! | [`store`] | slices, tokens, inserts that come late |
 //! | [`world`] | log, coordinator, store and writers, and one step of it all |
+//! | [`operations`] | what becomes of the operations that writers ask for |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod log;
+mod operations;
 mod store;
 mod world;
 
@@ -47,6 +49,27 @@ fn a_writer_that_finds_samples_and_no_commit_halts() {
     world.heal();
 }
 
+/// What was not stored of the former topic is gone: somebody must know before the new one is read.
+#[test]
+fn a_topic_made_again_is_read_when_an_operator_has_said_from_where() {
+    for drops_commits in [true, false] {
+        for seed in 0..200 {
+            let mut world = lives(Flaws::default(), &dice_of(seed));
+            let must_halt = world.has_taken_samples();
+            world.make_again(drops_commits);
+            world.step(0);
+            world.give_to_another(false);
+            for _ in 0..50 {
+                world.go_on();
+            }
+            assert_eq!((world.has_halted(), world.has_stored()), (must_halt, !must_halt), "seed {seed}");
+            world.heal();
+            world.assert_everything_is_stored_once();
+            assert!(world.has_stored() && !world.has_halted(), "seed {seed}");
+        }
+    }
+}
+
 /// What the model is worth: each way in which a store or a writer could be wrong is seen by it.
 #[test]
 fn a_store_or_a_writer_that_is_wrong_is_found_out() {
@@ -57,6 +80,8 @@ fn a_store_or_a_writer_that_is_wrong_is_found_out() {
         ("commits of former owners count", Flaws { no_fencing: true, ..Flaws::default() }),
         ("intents are forgotten", Flaws { intents_are_forgotten: true, ..Flaws::default() }),
         ("a replay goes where new batches go", Flaws { target_is_not_obeyed: true, ..Flaws::default() }),
+        ("incarnations are forgotten", Flaws { incarnations_are_forgotten: true, ..Flaws::default() }),
+        ("commits name no incarnation", Flaws { commits_name_no_incarnation: true, ..Flaws::default() }),
         ("keyed records are not read again", Flaws { keyed_are_forgotten: true, ..Flaws::default() }),
     ];
     let fails = |flaws: Flaws, seed: u64| {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use luminate_model::Offset;
+use luminate_model::{Incarnation, Offset, Source};
 use luminate_storage::{Batch, StoreTarget};
 
 use super::log::slice_of;
@@ -17,24 +17,31 @@ pub(super) struct Flaws {
     pub(super) intents_are_forgotten: bool,
     pub(super) target_is_not_obeyed: bool,
     pub(super) keyed_are_forgotten: bool,
+    pub(super) incarnations_are_forgotten: bool,
+    pub(super) commits_name_no_incarnation: bool,
 }
 
 /// One insert of one slice.
 #[derive(Debug, Clone)]
 pub(super) struct Insert {
     table: String,
+    source: Source,
     batch: u64,
     slice: i64,
     rows: Vec<i64>,
     token: String,
 }
 
+/// Table, source, first offset of the batch, slice.
+type Place = (String, Source, u64, i64);
+
 /// The store.
 #[derive(Default)]
 pub(super) struct Store {
     pub(super) flaws: Flaws,
-    /// Rows by table, first offset of their batch, and slice.
-    slices: BTreeMap<(String, u64, i64), Vec<i64>>,
+    slices: BTreeMap<Place, Vec<i64>>,
+    /// Incarnations that samples were taken from, in the order in which they were noted.
+    incarnations: Vec<Incarnation>,
     tokens: BTreeSet<(String, i64, String)>,
     /// Inserts that were sent and have not come.
     pub(super) late: Vec<Insert>,
@@ -50,12 +57,19 @@ pub(super) fn inserts(batch: &Batch, target: &StoreTarget, attempt: u32) -> Vec<
     }
     let insert = |(slice, rows)| Insert {
         table: target.table.clone(),
+        source: batch.source,
         batch: batch.first.0,
         slice,
         rows,
         token: format!("{}/{}-{}/{slice}/{attempt}", batch.source, batch.first, batch.next),
     };
     slices.into_iter().map(insert).collect()
+}
+
+impl Insert {
+    fn place(&self) -> Place {
+        (self.table.clone(), self.source, self.batch, self.slice)
+    }
 }
 
 impl Store {
@@ -70,16 +84,14 @@ impl Store {
             return;
         }
         if !rows_are_lost {
-            let place = (insert.table.clone(), insert.batch, insert.slice);
-            self.slices.entry(place).or_default().extend(&insert.rows);
+            self.slices.entry(insert.place()).or_default().extend(&insert.rows);
         }
     }
 
     /// Settles one slice; false where it is there in part.
     pub(super) fn settle(&mut self, insert: &Insert, batch: &Batch, target: &StoreTarget) -> bool {
         for attempt in 1..4 {
-            let place = (insert.table.clone(), insert.batch, insert.slice);
-            let found = self.slices.get(&place).map_or(0, Vec::len);
+            let found = self.slices.get(&insert.place()).map_or(0, Vec::len);
             if found == insert.rows.len() && !self.flaws.settle_does_not_count {
                 return true;
             }
@@ -95,9 +107,35 @@ impl Store {
         true
     }
 
-    /// The first offset of the last batch that has rows.
-    pub(super) fn last_batch(&self) -> Option<Offset> {
-        self.slices.keys().map(|(_, batch, _)| Offset(*batch)).max()
+    /// The first offset of the last batch of a source that has rows.
+    pub(super) fn last_batch(&self, source: Source) -> Option<Offset> {
+        let batches = self.slices.keys().filter(|(_, of, ..)| *of == source);
+        batches.map(|(_, _, batch, _)| Offset(*batch)).max()
+    }
+
+    pub(super) fn note_incarnation(&mut self, incarnation: Incarnation) {
+        if !self.incarnations.contains(&incarnation) {
+            self.incarnations.push(incarnation);
+        }
+    }
+
+    /// What is told of incarnations that were noted.
+    pub(super) fn incarnations(&self) -> Vec<Incarnation> {
+        if self.flaws.incarnations_are_forgotten { Vec::new() } else { self.incarnations.clone() }
+    }
+
+    /// Whether it has rows of other incarnations, and none was ever taken from this one.
+    pub(super) fn knows_only_others(&self, incarnation: Incarnation) -> bool {
+        let has_others = self.slices.keys().any(|(_, source, ..)| source.incarnation != incarnation);
+        has_others && !self.incarnations.contains(&incarnation)
+    }
+
+    /// Every row of a source that is stored, in any table.
+    pub(super) fn rows_of(&self, source: Source) -> Vec<i64> {
+        let slices = self.slices.iter().filter(|((_, of, ..), _)| *of == source);
+        let mut rows: Vec<_> = slices.flat_map(|(_, rows)| rows).copied().collect();
+        rows.sort_unstable();
+        rows
     }
 
     /// Every row that is stored, in any table.

@@ -4,27 +4,30 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use luminate_model::Offset;
-use luminate_queue::{Committed, DeadLetter, QueueError};
-use luminate_storage::{Batch, Permit, StorageError, StoreTarget, Stored};
+use luminate_model::{Offset, Source};
+use luminate_queue::Committed;
+use luminate_storage::Stored;
 
-use super::log::{Log, SOURCE};
+use super::log::Log;
 use super::store::{Flaws, Store, inserts};
 use crate::batch::BatchLimits;
 use crate::decode::RecordDecoder;
-use crate::error::WriterError;
 use crate::protocol::metadata::CommitMetadata;
-use crate::protocol::{Action, End, Event, Operation, Outcome, PartitionProtocol, ProtocolRules, Ticket};
+use crate::protocol::{Action, End, Event, Halt, Operation, Outcome, PartitionProtocol, ProtocolRules, Ticket};
 use crate::schema_registry::RegisteredSchemas;
 
 const SESSION: Duration = Duration::from_secs(45);
 
 /// A writer that believes the partition to be its own.
-struct Writer {
+pub(super) struct Writer {
     protocol: PartitionProtocol,
+    /// The partition, in the incarnation of the topic that it was given.
+    pub(super) source: Source,
     /// The group's generation in which it was given the partition.
-    generation: u32,
-    reads_at: Offset,
+    pub(super) generation: u32,
+    /// Whether it may store nothing, because the topic was made again and nobody said where to go on.
+    pub(super) must_halt: bool,
+    pub(super) reads_at: Offset,
     /// What it has asked for and not been told.
     asked: VecDeque<(Ticket, Operation)>,
     last_ticket: Option<Ticket>,
@@ -33,20 +36,26 @@ struct Writer {
 
 pub(super) struct World {
     log: Log,
-    store: Store,
-    committed: Committed,
-    generation: u32,
-    writers: Vec<Writer>,
-    dead_letters: BTreeSet<Offset>,
-    now: Duration,
+    /// The logs of the topic's former incarnations.
+    former: Vec<Log>,
+    pub(super) store: Store,
+    pub(super) committed: Committed,
+    pub(super) generation: u32,
+    pub(super) writers: Vec<Writer>,
+    pub(super) dead_letters: BTreeSet<(Source, Offset)>,
+    /// Whether an operator has said where to go on since the topic was made again.
+    operator_spoke: bool,
+    /// Whether a writer has stopped because the topic was made again.
+    halted: bool,
+    pub(super) now: Duration,
     /// What the configuration says today.
-    table: u32,
+    pub(super) table: u32,
     max_samples: usize,
 }
 
 /// How an operation goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Luck {
+pub(super) enum Luck {
     Good,
     /// It happens, and the answer is lost.
     AnswerLost,
@@ -62,11 +71,14 @@ impl World {
     pub(super) fn new(flaws: Flaws) -> Self {
         Self {
             log: Log::default(),
+            former: Vec::new(),
             store: Store::new(flaws),
             committed: Committed::default(),
             generation: 0,
             writers: Vec::new(),
             dead_letters: BTreeSet::new(),
+            operator_spoke: false,
+            halted: false,
             now: Duration::from_secs(1000),
             table: 0,
             max_samples: 4,
@@ -82,7 +94,9 @@ impl World {
             4 => self.log.append(3),
             5..=6 => self.log.append_keyed(detail & 3, detail >> 2),
             7 => self.log.append_broken(),
+            8 if detail < 2 => self.make_again(detail == 0),
             8 => self.log.leave_hole(),
+            9 if detail == 0 => self.say_where_to_go_on(),
             9 => self.pass(u64::from(detail)),
             10 => self.give_to_another(false),
             11 => self.give_to_another(true),
@@ -101,17 +115,20 @@ impl World {
         self.assert_invariants();
     }
 
-    /// The troubles are over: one writer finishes the work.
+    /// The troubles are over: one writer finishes the work, once an operator has said where to go on if it must be said.
     pub(super) fn heal(&mut self) {
         self.give_to_another(false);
-        let last = self.writers.len() - 1;
-        for _ in 0..20 * (self.log.records.len() + 20) {
-            self.read(last);
-            self.answer(last, Luck::Good);
-            if self.writers[last].reads_at >= self.log.end() {
-                self.tell(last, |_| Event::BatchDue);
-            }
+        for _ in 0..5 {
+            self.answer(self.writers.len() - 1, Luck::Good);
         }
+        if self.halted {
+            self.say_where_to_go_on();
+            self.give_to_another(false);
+        }
+        for _ in 0..20 * (self.log.records.len() + 20) {
+            self.go_on();
+        }
+        let last = self.writers.len() - 1;
         self.tell(last, |_| Event::Stop);
         for _ in 0..50 {
             self.answer(last, Luck::Good);
@@ -122,19 +139,88 @@ impl World {
         self.assert_invariants();
     }
 
+    /// The last writer gets a step further.
+    pub(super) fn go_on(&mut self) {
+        let last = self.writers.len() - 1;
+        self.read(last);
+        self.answer(last, Luck::Good);
+        if self.writers[last].reads_at >= self.log.end() {
+            self.tell(last, |_| Event::BatchDue);
+        }
+    }
+
     pub(super) fn assert_everything_is_stored_once(&self) {
         let (stored, dead) = self.log.settled_before(self.log.end());
-        assert_eq!(self.store.rows(), stored.into_iter().collect::<Vec<_>>(), "stored");
-        assert_eq!(self.dead_letters, dead, "dead letters");
+        assert_eq!(self.store.rows_of(self.log.source()), stored.into_iter().collect::<Vec<_>>(), "stored");
+        assert_eq!(self.dead_letters_of(&self.log), dead, "dead letters");
+        for log in &self.former {
+            let (stored, dead) = log.settled_before(log.end());
+            assert!(self.store.rows_of(log.source()).iter().all(|row| stored.contains(row)), "stored of a former log");
+            assert!(self.dead_letters_of(log).is_subset(&dead), "dead letters of a former log");
+        }
+    }
+
+    /// Whether anything is stored of the topic as it is now.
+    pub(super) fn has_stored(&self) -> bool {
+        !self.store.rows_of(self.log.source()).is_empty()
+    }
+
+    /// Whether samples were taken from any incarnation of the topic.
+    pub(super) fn has_taken_samples(&self) -> bool {
+        !self.store.incarnations().is_empty()
+    }
+
+    /// Whether a writer has stopped because the topic was made again.
+    pub(super) fn has_halted(&self) -> bool {
+        self.halted
+    }
+
+    fn dead_letters_of(&self, log: &Log) -> BTreeSet<Offset> {
+        let of_log = self.dead_letters.iter().filter(|(source, _)| *source == log.source());
+        of_log.map(|(_, offset)| *offset).collect()
     }
 
     /// At every moment: what is stored is stored once, and what is passed is stored.
     fn assert_invariants(&self) {
         let rows = self.store.rows();
         assert!(rows.windows(2).all(|pair| pair[0] != pair[1]), "stored twice");
-        let (stored, dead) = self.log.settled_before(self.committed.next.unwrap_or_default());
+        let log = self.committed_log();
+        let (stored, dead) = log.settled_before(self.committed.next.unwrap_or_default());
         assert!(stored.iter().all(|sample| rows.binary_search(sample).is_ok()), "passed and not stored");
-        assert!(dead.is_subset(&self.dead_letters), "passed and no dead letter");
+        assert!(dead.is_subset(&self.dead_letters_of(log)), "passed and no dead letter");
+    }
+
+    /// The log that the committed offset belongs to.
+    fn committed_log(&self) -> &Log {
+        let named = match CommitMetadata::decode(&self.committed.metadata).unwrap() {
+            CommitMetadata::Intent(intent) => Some(intent.incarnation),
+            CommitMetadata::Settled { incarnation, .. } => incarnation,
+        };
+        let is_named = |log: &&Log| named == Some(log.source().incarnation);
+        self.former.iter().find(is_named).unwrap_or(&self.log)
+    }
+
+    /// The topic is deleted and made again under the same name. Brokers drop what was committed, but a writer that does not know
+    /// yet may commit again. An operator's commit does not come back.
+    pub(super) fn make_again(&mut self, drops_commits: bool) {
+        let again = self.log.again();
+        self.former.push(std::mem::replace(&mut self.log, again));
+        (self.operator_spoke, self.halted) = (false, false);
+        if drops_commits || self.committed.metadata.is_empty() {
+            self.committed = Committed::default();
+        }
+    }
+
+    /// An operator who was told stops all writers and commits where to go on, as Kafka's tool does: without a text.
+    pub(super) fn say_where_to_go_on(&mut self) {
+        if self.halted {
+            while !self.writers.is_empty() {
+                self.crash(0);
+            }
+            self.generation += 1;
+            self.committed = Committed { next: Some(Offset(0)), metadata: String::new() };
+            (self.operator_spoke, self.halted) = (true, false);
+        }
     }
 
     fn pass(&mut self, detail: u64) {
@@ -143,7 +229,7 @@ impl World {
     }
 
     /// The group gives the partition to another writer, telling the one that has it, or (it is frozen) not.
-    fn give_to_another(&mut self, tells: bool) {
+    pub(super) fn give_to_another(&mut self, tells: bool) {
         if tells && let Some(last) = self.writers.len().checked_sub(1) {
             self.tell(last, |_| Event::Revoked);
             for _ in 0..10 {
@@ -156,6 +242,7 @@ impl World {
         self.generation += 1;
         let decoder = RecordDecoder::new(None, Arc::new(RegisteredSchemas::new(None)));
         let rules = ProtocolRules {
+            topic: Some("samples".to_owned()),
             by_intent: true,
             session_timeout: Some(SESSION),
             limits: BatchLimits { samples: self.max_samples, bytes: 1 << 20, dead_letter_bytes: 100 },
@@ -163,9 +250,12 @@ impl World {
             first_delay: Duration::from_secs(1),
             max_delay: Duration::from_secs(4),
         };
+        let source = self.log.source();
         self.writers.push(Writer {
-            protocol: PartitionProtocol::new(SOURCE, decoder, rules),
+            protocol: PartitionProtocol::new(source, decoder, rules),
+            source,
             generation: self.generation,
+            must_halt: !self.operator_spoke && self.store.knows_only_others(source.incarnation),
             reads_at: Offset(0),
             asked: VecDeque::new(),
             last_ticket: None,
@@ -224,7 +314,9 @@ impl World {
         if writer.asked.iter().any(|(_, operation)| at_queue(operation)) {
             return;
         }
-        let Some(record) = self.log.at(writer.reads_at).cloned() else { return };
+        // Of a former topic nothing is left to be read.
+        let log = Some(&self.log).filter(|log| log.source() == writer.source);
+        let Some(record) = log.and_then(|log| log.at(writer.reads_at)).cloned() else { return };
         writer.reads_at = record.offset.next();
         self.tell(which, |_| Event::Record(record));
     }
@@ -235,6 +327,14 @@ impl World {
         for action in writer.protocol.handle(event) {
             match action {
                 Action::Do(ticket, operation) => writer.asked.push_back((ticket, operation)),
+                Action::End(End::Halted(Halt::TopicMadeAgain { .. } | Halt::OtherIncarnation { .. }))
+                    if writer.generation == self.generation =>
+                {
+                    assert!(!self.former.is_empty() && !self.operator_spoke, "stopped without a reason");
+                    writer.is_over = true;
+                    // It may have been made again meanwhile.
+                    self.halted |= writer.source == self.log.source();
+                }
                 // One that the partition was taken from may see what its successor has stored; nothing is stopped by it.
                 Action::End(End::Halted(halt)) if writer.generation == self.generation => panic!("halted: {halt}"),
                 Action::End(_) => writer.is_over = true,
@@ -252,117 +352,5 @@ impl World {
         let outcome = self.perform(which, operation, luck).unwrap_or_else(Outcome::Failed);
         self.writers[which].last_ticket = Some(ticket);
         self.tell(which, |_| Event::Done(ticket, outcome));
-    }
-
-    fn perform(&mut self, which: usize, operation: Operation, luck: Luck) -> Result<Outcome, WriterError> {
-        match operation {
-            Operation::Seek(next) => {
-                self.writers[which].reads_at = next;
-                Ok(Outcome::Sought)
-            }
-            Operation::FindLastBatch => Ok(Outcome::LastBatch(self.store.last_batch())),
-            Operation::FindTarget => Ok(Outcome::Target(self.target())),
-            Operation::Commit { next, metadata, .. } => self.commit(which, next, metadata, luck),
-            Operation::KeepDeadLetters(letters) => self.keep(&letters, luck),
-            Operation::Insert(batch, target, permit) => self.insert(&batch, &target, permit, luck),
-            Operation::Settle(batch, target, permit) => self.settle(&batch, &target, permit, luck),
-            Operation::Wait(_) => Ok(Outcome::Waited),
-            Operation::ResumeStore | Operation::Write(_) => panic!("the store does not store in one step"),
-        }
-    }
-
-    fn target(&self) -> StoreTarget {
-        StoreTarget { shard: "one".to_owned(), table: format!("samples{}", self.table), format: 1 }
-    }
-
-    fn commit(&mut self, which: usize, next: Offset, metadata: String, luck: Luck) -> Result<Outcome, WriterError> {
-        let sent = self.now;
-        let is_owner = self.writers[which].generation == self.generation;
-        if !is_owner && !self.store.flaws.no_fencing {
-            return Err(QueueError::Fenced("another generation".to_owned()).into());
-        }
-        if matches!(luck, Luck::Refused | Luck::Late | Luck::Killed) {
-            return Err(QueueError::Unavailable("refused".to_owned()).into());
-        }
-        self.committed = Committed { next: Some(next), metadata: self.kept(metadata) };
-        match luck {
-            Luck::AnswerLost => Err(QueueError::Unavailable("lost".to_owned()).into()),
-            _ => Ok(Outcome::Committed { sent }),
-        }
-    }
-
-    fn kept(&self, metadata: String) -> String {
-        let flaws = self.store.flaws;
-        match CommitMetadata::decode(&metadata).unwrap() {
-            CommitMetadata::Intent(_) if flaws.intents_are_forgotten => String::new(),
-            CommitMetadata::Intent(mut intent) if flaws.keyed_are_forgotten => {
-                intent.keyed = None;
-                CommitMetadata::Intent(intent).encode()
-            }
-            CommitMetadata::Settled { .. } if flaws.keyed_are_forgotten => String::new(),
-            _ => metadata,
-        }
-    }
-
-    fn keep(&mut self, letters: &[DeadLetter], luck: Luck) -> Result<Outcome, WriterError> {
-        if matches!(luck, Luck::Refused | Luck::Killed) {
-            return Err(QueueError::Unavailable("refused".to_owned()).into());
-        }
-        let some = if luck == Luck::Late { 1 } else { letters.len() };
-        self.dead_letters.extend(letters.iter().take(some).map(|letter| letter.id.offset));
-        match luck {
-            Luck::Good => Ok(Outcome::DeadLettersKept),
-            _ => Err(QueueError::Unavailable("lost".to_owned()).into()),
-        }
-    }
-
-    fn insert(
-        &mut self,
-        batch: &Batch,
-        target: &StoreTarget,
-        permit: Permit,
-        luck: Luck,
-    ) -> Result<Outcome, WriterError> {
-        permit.remaining_at(self.now)?;
-        let lost = || Err(StorageError::Unavailable("lost".to_owned()).into());
-        for (at, insert) in inserts(batch, target, 1).into_iter().enumerate() {
-            match luck {
-                Luck::Refused => return lost(),
-                // The first slice is stored, the others are under way.
-                Luck::Late if at > 0 || batch.first.0.is_multiple_of(2) => self.store.late.push(insert),
-                Luck::Killed => {
-                    self.store.take(&insert, true);
-                    return lost();
-                }
-                _ => self.store.take(&insert, false),
-            }
-        }
-        match luck {
-            Luck::Good => Ok(Outcome::Stored(Stored { samples: batch.samples() as u64, ..Stored::default() })),
-            _ => lost(),
-        }
-    }
-
-    fn settle(
-        &mut self,
-        batch: &Batch,
-        target: &StoreTarget,
-        permit: Permit,
-        luck: Luck,
-    ) -> Result<Outcome, WriterError> {
-        permit.remaining_at(self.now)?;
-        let today = self.target();
-        let target = if self.store.flaws.target_is_not_obeyed { &today } else { target };
-        let lost = || Err(StorageError::Unavailable("lost".to_owned()).into());
-        for insert in inserts(batch, target, 1) {
-            if luck == Luck::Refused {
-                return lost();
-            }
-            assert!(self.store.settle(&insert, batch, target), "a slice is there in part");
-            if luck != Luck::Good {
-                return lost();
-            }
-        }
-        Ok(Outcome::Stored(Stored::default()))
     }
 }
