@@ -3,25 +3,51 @@
 use crate::config::{KafkaConfig, TENANT_PLACEHOLDER};
 use crate::error::KafkaError;
 
-/// Settings of librdkafka that carry a promise: where other values would lose or double records, or skip some silently.
+/// Settings of librdkafka that carry a promise: where other values would lose or double records, skip some silently, leave results
+/// untold, fill the memory, or accept any broker for ours.
 const PROMISES: &[&str] = &[
+    // Records are acknowledged by all in-sync replicas, once, in their order, each with its result and offset.
     "acks",
     "request.required.acks",
     "enable.idempotence",
-    "enable.auto.commit",
-    "enable.auto.offset.store",
-    "auto.offset.reset",
-    "partitioner",
-    "partition.assignment.strategy",
-    "group.protocol",
-    "group.instance.id",
-    "isolation.level",
-    "transactional.id",
     "message.send.max.retries",
     "retries",
+    "max.in.flight",
+    "max.in.flight.requests.per.connection",
+    "queuing.strategy",
+    "transactional.id",
+    "delivery.report.only.error",
+    "produce.offset.report",
+    // A key's partition is what Java clients compute.
+    "partitioner",
+    // What is committed is what was stored.
+    "enable.auto.commit",
+    "auto.commit.enable",
+    "enable.auto.offset.store",
+    "offset.store.method",
+    "offset.store.path",
+    // Where to begin is never a default's choice, and nothing that was not decided is read.
+    "auto.offset.reset",
+    "isolation.level",
+    // Members of the group agree on how partitions are given and taken.
+    "partition.assignment.strategy",
+    "group.protocol",
+    "group.protocol.type",
+    "group.remote.assignor",
+    "group.instance.id",
+    // Topics are made by `luminate topics apply`, as the configuration has them, and all of them are read.
+    "allow.auto.create.topics",
+    "topic.blacklist",
+    // Events that nobody takes would pile up.
+    "statistics.interval.ms",
     "enable.partition.eof",
     "log.queue",
+    // Whoever answers is checked.
+    "enable.ssl.certificate.verification",
 ];
+
+/// What the names of settings begin with that replace brokers by made-up ones.
+const MADE_UP: &str = "test.";
 
 /// Settings of librdkafka that have a key of their own in the section.
 const OWN_KEYS: &[(&str, &str)] = &[
@@ -42,8 +68,13 @@ const OWN_KEYS: &[(&str, &str)] = &[
     ("compression.type", "producer.compression"),
     ("security.protocol", "tls.enabled"),
     ("ssl.ca.location", "tls.caFile"),
+    ("ssl.ca.pem", "tls.caFile"),
     ("ssl.certificate.location", "tls.certificateFile"),
+    ("ssl.certificate.pem", "tls.certificateFile"),
+    ("ssl.keystore.location", "tls.certificateFile"),
+    ("ssl.keystore.password", "tls.keyPassword"),
     ("ssl.key.location", "tls.keyFile"),
+    ("ssl.key.pem", "tls.keyFile"),
     ("ssl.key.password", "tls.keyPassword"),
     ("sasl.mechanism", "sasl.mechanism"),
     ("sasl.mechanisms", "sasl.mechanism"),
@@ -120,7 +151,7 @@ impl KafkaConfig {
 
 fn check_passed_through(key: &str) -> Result<(), KafkaError> {
     let refuse = |fault: String| Err(KafkaError::Config { key: format!("librdkafka.{key}"), fault });
-    if PROMISES.contains(&key) {
+    if PROMISES.contains(&key) || key.starts_with(MADE_UP) {
         return refuse("carries a promise of Luminate and cannot be set".to_owned());
     }
     match OWN_KEYS.iter().find(|(name, _)| *name == key) {
@@ -136,6 +167,9 @@ fn ensure(holds: bool, key: &str, fault: &str) -> Result<(), KafkaError> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use rdkafka::error::KafkaError as ClientError;
+    use rdkafka::types::RDKafkaConfRes;
+
     use super::*;
 
     fn valid() -> KafkaConfig {
@@ -152,23 +186,41 @@ mod tests {
         assert_eq!(refused(&KafkaConfig::default()), "kafka.brokers: name at least one broker, host:port");
     }
 
+    fn with(key: &str, value: &str) -> KafkaConfig {
+        let librdkafka = [(key.to_owned(), value.to_owned())].into();
+        KafkaConfig { librdkafka, ..valid() }
+    }
+
     #[test]
     fn settings_with_a_promise_are_refused() {
-        for key in ["acks", "enable.auto.commit", "auto.offset.reset", "transactional.id", "isolation.level"] {
-            let mut config = valid();
-            config.librdkafka.insert(key.to_owned(), "1".to_owned());
-            assert!(refused(&config).starts_with(&format!("kafka.librdkafka.{key}: carries a promise")));
+        for key in PROMISES.iter().chain(&["test.mock.num.brokers"]) {
+            let refused = refused(&with(key, "1"));
+            assert_eq!(refused, format!("kafka.librdkafka.{key}: carries a promise of Luminate and cannot be set"));
         }
     }
 
     #[test]
     fn settings_with_a_key_of_their_own_are_refused() {
-        let mut config = valid();
-        config.librdkafka.insert("message.timeout.ms".to_owned(), "1".to_owned());
-        assert!(refused(&config).ends_with("has a key of its own: kafka.producer.deliveryTimeout"));
-        config.librdkafka.clear();
-        config.librdkafka.insert("socket.keepalive.enable".to_owned(), "true".to_owned());
-        config.check().unwrap();
+        for (key, own) in OWN_KEYS {
+            let refused = refused(&with(key, "a secret"));
+            assert_eq!(refused, format!("kafka.librdkafka.{key}: has a key of its own: kafka.{own}"));
+        }
+        for key in ["socket.keepalive.enable", "heartbeat.interval.ms", "client.rack", "debug", "fetch.wait.max.ms"] {
+            with(key, "true").check().unwrap();
+        }
+    }
+
+    /// A name that is not librdkafka's would refuse nothing.
+    #[test]
+    fn what_is_refused_are_settings_of_librdkafka() {
+        let is_known = |key: &str| {
+            let set = rdkafka::ClientConfig::new().set(key, "x").create_native_config();
+            !matches!(set, Err(ClientError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)))
+        };
+        for key in PROMISES.iter().chain(OWN_KEYS.iter().map(|(key, _)| key)) {
+            assert!(is_known(key), "{key}");
+        }
+        assert!(!is_known("enable.idempotency"));
     }
 
     #[test]
