@@ -12,6 +12,7 @@ needs() { # COMMAND PACKAGE: the package is needed where the command is not ther
 test_engines() { # what tests/engines needs to run Kafka and ClickHouse
   needs python3 python3
   needs mvn maven
+  needs openssl openssl
   python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
   # Maven brings a Java of its own choice where there is none; Kafka needs 17.
   local java

@@ -3,8 +3,9 @@
 
 The jars come once from Maven Central (kafka_server/pom.xml), are checked against kafka_server/jars.sha256 and kept in
 the cache folder. Every node is broker and controller and listens three times on 127.0.0.1: for clients, for the other
-nodes, and as a controller. With --user, clients must log in (SASL_PLAINTEXT, SCRAM-SHA-256): the first user named may do
-everything, all others what ACLs grant them. The nodes' own listener asks for no login and may do everything.
+nodes, and as a controller. With --user, clients must log in (SCRAM-SHA-256 or SCRAM-SHA-512): the first user named may do
+everything, all others what ACLs grant them. With --tls, the clients' listener is encrypted: its certificate is of an authority
+made for this cluster, and clients may show a certificate of it. The nodes' own listener asks for no login and may do everything.
 
 harness/session.py says how the caller speaks with this program.
 """
@@ -14,18 +15,20 @@ import pathlib
 import re
 import shutil
 import socket
+import ssl
 import struct
 import subprocess
 import sys
 import uuid
 
-from harness import cache, ports, session
+from harness import authority, cache, ports, session
 from harness.cache import EngineError
 from harness.node import Node, die_with_parent
 
 SERVER = pathlib.Path(__file__).resolve().parent / "kafka_server"
 COPY_DEPENDENCIES = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
 JAVA = 17
+MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 def java():
@@ -59,8 +62,9 @@ def jars():
     return cache.fetched("kafka", lock, fetch)
 
 
-def properties(options, number, listeners, data):
+def properties(options, number, listeners, data, certificates):
     """The text of one node's server.properties; `listeners` holds the ports (clients, nodes, controller) of each node."""
+    protocol = ("SASL_" if options.user else "") + ("SSL" if certificates else "PLAINTEXT")
     replication = min(3, options.nodes)
     clients, nodes, controller = listeners[number - 1]
     settings = {
@@ -69,8 +73,7 @@ def properties(options, number, listeners, data):
         "controller.quorum.voters": ",".join(f"{n}@127.0.0.1:{p[2]}" for n, p in enumerate(listeners, 1)),
         "listeners": f"CLIENT://127.0.0.1:{clients},NODES://127.0.0.1:{nodes},CONTROLLER://127.0.0.1:{controller}",
         "advertised.listeners": f"CLIENT://127.0.0.1:{clients},NODES://127.0.0.1:{nodes}",
-        "listener.security.protocol.map":
-            f"CLIENT:{'SASL_PLAINTEXT' if options.user else 'PLAINTEXT'},NODES:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listener.security.protocol.map": f"CLIENT:{protocol},NODES:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "inter.broker.listener.name": "NODES",
         "controller.listener.names": "CONTROLLER",
         "log.dirs": data,
@@ -91,11 +94,21 @@ def properties(options, number, listeners, data):
     }
     if options.user:
         settings |= {
-            "sasl.enabled.mechanisms": "SCRAM-SHA-256",
+            "sasl.enabled.mechanisms": ",".join(MECHANISMS),
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": f"User:ANONYMOUS;User:{options.user[0].split(':')[0]}",  # ANONYMOUS: the nodes themselves
-            "listener.name.client.scram-sha-256.sasl.jaas.config":
-                "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+        } | {
+            f"listener.name.client.{mechanism.lower()}.sasl.jaas.config":
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+            for mechanism in MECHANISMS
+        }
+    if certificates:
+        settings |= {
+            "listener.name.client.ssl.keystore.type": "PEM",
+            "listener.name.client.ssl.keystore.location": certificates.server,
+            "listener.name.client.ssl.truststore.type": "PEM",
+            "listener.name.client.ssl.truststore.location": certificates.authority,
+            "listener.name.client.ssl.client.auth": "requested",
         }
     settings |= dict(setting.split("=", 1) for setting in options.property)
     return "".join(f"{key}={value}\n" for key, value in settings.items())
@@ -109,6 +122,7 @@ class Cluster:
         self.folder = folder
         self.java = java()
         self.jars = jars()
+        self.certificates = authority.Certificates.make(folder / "certificates") if options.tls else None
 
     def command(self, *arguments):
         """What runs a class of Kafka: its name comes first."""
@@ -123,9 +137,9 @@ class Cluster:
             folder = self.folder / str(number)
             folder.mkdir(exist_ok=True)
             settings = folder / "server.properties"
-            settings.write_text(properties(self.options, number, listeners, folder / "data"))
+            settings.write_text(properties(self.options, number, listeners, folder / "data", self.certificates))
             command = self.command("kafka.Kafka", str(settings))
-            nodes.append(Node(number, folder, command, lambda port=own[0]: answers(port)))
+            nodes.append(Node(number, folder, command, lambda port=own[0]: answers(port, self.certificates)))
         if not (self.folder / "1" / "data" / "meta.properties").exists():
             self.format()
         return nodes
@@ -135,7 +149,8 @@ class Cluster:
         users = []
         for user in self.options.user:
             name, _, password = user.partition(":")
-            users += ["--add-scram", f"SCRAM-SHA-256=[name={name},password={password}]"]
+            for mechanism in MECHANISMS:
+                users += ["--add-scram", f"{mechanism}=[name={name},password={password}]"]
         tool = self.command("kafka.tools.StorageTool", "format", "-t", random_id(), "-c",
                             str(self.folder / "1" / "server.properties"), *users)
         result = subprocess.run(tool, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=die_with_parent)
@@ -158,16 +173,30 @@ def random_id():
     return text
 
 
-def answers(port):
+def answers(port, certificates):
     """Whether a broker answers an ApiVersions request (version 0), which it does once the cluster has let it in."""
     request = struct.pack(">hhih", 18, 0, 7, -1)
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+        with connect(port, certificates) as connection:
             connection.sendall(struct.pack(">i", len(request)) + request)
             answer = connection.recv(8)
     except OSError:
         return False
     return len(answer) == 8 and answer[4:] == struct.pack(">i", 7)
+
+
+def connect(port, certificates):
+    """A connection to a port of this machine, encrypted where there are certificates."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=1)
+    if certificates is None:
+        return connection
+    context = ssl.create_default_context(cafile=certificates.authority)
+    context.load_cert_chain(certificates.client, certificates.client_key)
+    try:
+        return context.wrap_socket(connection, server_hostname="127.0.0.1")
+    except OSError:
+        connection.close()
+        raise
 
 
 def choose_ports(options):
@@ -181,6 +210,7 @@ def main():
     parser = session.arguments(__doc__)
     parser.add_argument("--port", type=int, help="clients' port of the first node, the others' follow; free ones where not given")
     parser.add_argument("--user", action="append", default=[], metavar="NAME:PASSWORD")
+    parser.add_argument("--tls", action="store_true", help="encrypt the clients' listener")
     parser.add_argument("--property", action="append", default=[], metavar="KEY=VALUE", help="a broker's setting")
     parser.add_argument("--heap", type=int, default=256, metavar="MIB", help="Java's heap of each node")
     parser.add_argument("--quick", action="store_true", help="compile at the first tier alone: starts sooner, runs slower")
@@ -202,6 +232,7 @@ def main():
             "brokers": brokers,
             "internal": [f"127.0.0.1:{nodes}" for _, nodes, _ in listeners],
             "tool": cluster.command(),
+            "certificates": cluster.certificates.files() if cluster.certificates else [],
         }
         running.serve(ready, f"Kafka answers at {','.join(brokers)}; data and logs are in {running.folder}; Ctrl-C stops it")
 

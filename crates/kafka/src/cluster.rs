@@ -1,5 +1,6 @@
 //! One Kafka cluster as this process sees it: its configuration, and a client that asks.
 
+use std::fmt::Display;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use rdkafka::metadata::MetadataTopic;
 
 use crate::config::KafkaConfig;
 use crate::context::{BrokerHealth, QuietContext};
-use crate::error::{KafkaError, blocking, unavailable, unavailable_code};
+use crate::error::{KafkaError, blocking, unavailable};
 use crate::native;
 use crate::settings::{REQUEST_TIMEOUT, Settings};
 use crate::topics::{TopicMap, TopicNames};
@@ -109,9 +110,17 @@ impl KafkaCluster {
     pub(crate) fn describe_any(&self, names: &[String]) -> Result<Vec<native::TopicDescription>, QueueError> {
         self.serve();
         let described = native::describe_topics(self.shared.inspector.client(), names, REQUEST_TIMEOUT);
-        let described = described.map_err(|code| unavailable_code("topics are not told", code))?;
+        let described = described.map_err(|code| self.unanswered("topics are not told", &code))?;
         self.shared.health.up();
         Ok(described)
+    }
+
+    /// A call that got no answer, and why as far as the client knows.
+    fn unanswered(&self, doing: &str, error: &dyn Display) -> QueueError {
+        // What it has to say of its connections.
+        self.serve();
+        let fault = self.shared.health.explanation().map(|fault| format!(" ({fault})")).unwrap_or_default();
+        QueueError::Unavailable(format!("{doing}: {error}{fault}"))
     }
 
     /// Where partitions begin and end, in the order of `places`. Blocks.
@@ -139,7 +148,7 @@ impl KafkaCluster {
                 .map_err(|error| unavailable(DOING, &error))?;
         }
         let answer = self.shared.inspector.offsets_for_times(list, REQUEST_TIMEOUT);
-        let answer = answer.map_err(|error| unavailable(DOING, &error))?;
+        let answer = answer.map_err(|error| self.unanswered(DOING, &error))?;
         places
             .iter()
             .map(|(topic, partition)| {
@@ -163,7 +172,7 @@ impl KafkaCluster {
         list.add_partition_offset(topic, partition, rdkafka::Offset::Offset(time.max(0)))
             .map_err(|error| unavailable(DOING, &error))?;
         let answer = self.shared.inspector.offsets_for_times(list, REQUEST_TIMEOUT);
-        let answer = answer.map_err(|error| unavailable(DOING, &error))?;
+        let answer = answer.map_err(|error| self.unanswered(DOING, &error))?;
         let element = answer.find_partition(topic, partition);
         let element = element.ok_or_else(|| QueueError::Unavailable(DOING.to_owned()))?;
         element.error().map_err(|error| unavailable(DOING, &error))?;
@@ -185,7 +194,7 @@ impl KafkaCluster {
             list.add_partition(topic, partition_number(*partition));
         }
         let answer = self.shared.inspector.committed_offsets(list, timeout);
-        let answer = answer.map_err(|error| unavailable(DOING, &error))?;
+        let answer = answer.map_err(|error| self.unanswered(DOING, &error))?;
         places
             .iter()
             .map(|(topic, partition)| {
@@ -205,7 +214,7 @@ impl KafkaCluster {
     pub(crate) fn metadata<T>(&self, topic: &str, read: impl Fn(&MetadataTopic) -> T) -> Result<Option<T>, QueueError> {
         self.serve();
         let metadata = self.shared.inspector.fetch_metadata(Some(topic), REQUEST_TIMEOUT);
-        let metadata = metadata.map_err(|error| unavailable("topics are not listed", &error))?;
+        let metadata = metadata.map_err(|error| self.unanswered("topics are not listed", &error))?;
         Ok(metadata.topics().first().map(read))
     }
 
@@ -217,7 +226,7 @@ impl KafkaCluster {
         }
         self.serve();
         let metadata = self.shared.inspector.fetch_metadata(None, REQUEST_TIMEOUT);
-        let metadata = metadata.map_err(|error| unavailable("topics are not listed", &error))?;
+        let metadata = metadata.map_err(|error| self.unanswered("topics are not listed", &error))?;
         let all = metadata.topics().iter().map(|topic| topic.name());
         Ok(all.filter(|name| self.names().role(name) != crate::topics::TopicRole::Foreign).map(str::to_owned).collect())
     }

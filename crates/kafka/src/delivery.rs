@@ -84,10 +84,15 @@ impl Deliveries {
         if !record.headers.is_empty() {
             message.headers = Some(native_headers(record.headers));
         }
-        match client.send(message) {
-            Ok(()) => Ok(receiver),
-            Err((error, _)) => Err(Undelivered::never_sent(&error)),
-        }
+        let sent = match client.send(message) {
+            // It has broken and has not said so yet.
+            Err((error, message)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) => {
+                client_context(&client).broken.store(true, Ordering::Release);
+                self.client().map_err(|error| Undelivered::never_sent(&error))?.send(message)
+            }
+            sent => sent,
+        };
+        sent.map(|()| receiver).map_err(|(error, _)| Undelivered::never_sent(&error))
     }
 
     /// The client, a new one where the last one is broken.
@@ -101,13 +106,6 @@ impl Deliveries {
             std::thread::spawn(move || drop(broken));
         }
         Ok(Arc::clone(&client))
-    }
-
-    /// Has the client behave as after a fatal error.
-    #[cfg(test)]
-    pub(crate) fn break_client(&self) {
-        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        client_context(&client).broken.store(true, Ordering::Release);
     }
 }
 
@@ -162,7 +160,7 @@ impl DeliveryContext {
 
 impl ClientContext for DeliveryContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        context::log(level, facility, message);
+        context::log(&self.health, level, facility, message);
     }
 
     fn error(&self, error: ClientError, reason: &str) {

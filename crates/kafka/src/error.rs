@@ -1,7 +1,6 @@
 //! What setting up clients fails with, and what Kafka's errors mean to a queue.
 
 use luminate_queue::QueueError;
-use rdkafka::types::RDKafkaErrorCode;
 
 /// Why there is no client, or why topics could not be looked after.
 #[derive(Debug, thiserror::Error)]
@@ -46,14 +45,9 @@ impl KafkaError {
 /// A call that may be tried again.
 pub(crate) fn unavailable(doing: &str, error: &rdkafka::error::KafkaError) -> QueueError {
     match error.rdkafka_error_code() {
-        Some(code) => unavailable_code(doing, code),
+        Some(code) => QueueError::Unavailable(format!("{doing}: {code}")),
         None => QueueError::Unavailable(format!("{doing}: {error}")),
     }
-}
-
-/// The same where only the code is known.
-pub(crate) fn unavailable_code(doing: &str, code: RDKafkaErrorCode) -> QueueError {
-    QueueError::Unavailable(format!("{doing}: {code}"))
 }
 
 /// Runs what blocks on a thread for that.

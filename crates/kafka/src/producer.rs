@@ -62,12 +62,6 @@ impl KafkaProducer {
     pub fn close(&self) {
         self.shared.closed.store(true, Ordering::Release);
     }
-
-    /// Has the client behave as after a fatal error.
-    #[cfg(test)]
-    pub(crate) fn break_client(&self) {
-        self.shared.deliveries.break_client();
-    }
 }
 
 impl Drop for KafkaProducer {
@@ -226,7 +220,8 @@ fn unavailable(count: usize, reason: &str) -> Vec<Result<Placement, PublishError
     (0..count).map(|_| Err(PublishError::Unavailable { reason: reason.to_owned() })).collect()
 }
 
-fn publish_error(why: &Undelivered, size: usize, limit: usize) -> PublishError {
+/// What an undelivered record means to whoever published it.
+pub(crate) fn publish_error(why: &Undelivered, size: usize, limit: usize) -> PublishError {
     match why.code {
         Some(RDKafkaErrorCode::QueueFull) => PublishError::Full { retry_after: RETRY_AFTER },
         // The topic takes less than the configuration says.

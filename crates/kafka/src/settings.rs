@@ -104,15 +104,15 @@ impl<'a> Settings<'a> {
 
     fn common(&self) -> ClientConfig {
         let mut settings = ClientConfig::new();
-        settings.set_log_level(RDKafkaLogLevel::Notice);
+        // With what is known of broken connections.
+        settings.set_log_level(RDKafkaLogLevel::Info);
         settings
             .set("bootstrap.servers", self.config.brokers.join(","))
             .set("client.id", "luminate")
             .set("socket.keepalive.enable", "true")
             .set("socket.timeout.ms", "10000")
             .set("socket.connection.setup.timeout.ms", "5000")
-            .set("reconnect.backoff.max.ms", "1000")
-            .set("log.connection.close", "false");
+            .set("reconnect.backoff.max.ms", "1000");
         self.security(&mut settings);
         settings
     }

@@ -15,6 +15,7 @@
 //! | `queue_outage` | Kafka is gone for a while, or answers nothing |
 //! | `gateway_kills` | `kill -9` of gateways: what was not answered is repeated with its key |
 //! | `direct_producers` | who may write where, and what becomes of records that cannot be used |
+//! | `kafka_security` | Kafka that encrypts and asks for a password; gateways that are not let in |
 //! | `stopped_partitions` | idle partitions go on; removed records and lost commits stop a partition loudly |
 //! | `topics_made_again` | a topic that was made again stops its partitions until an operator says where to go on |
 
@@ -24,6 +25,7 @@ mod end_to_end;
 mod engine_steps;
 mod frozen_writer;
 mod gateway_kills;
+mod kafka_security;
 mod protocol_steps;
 mod queue_outage;
 mod scaling;

@@ -166,6 +166,13 @@ impl Cluster {
         gateway
     }
 
+    /// Starts a gateway with other keys in its section `kafka`. Nobody writes to it but the test.
+    pub fn start_gateway_with(&self, kafka_section: &Value) -> ServiceProcess {
+        let mut config = self.gateway.clone();
+        merge(&mut config["kafka"], kafka_section);
+        ServiceProcess::start("luminate-gateway", &config)
+    }
+
     /// Kills a gateway as a crash would, and starts another in its place.
     pub fn replace_gateway(&self, mut gateway: ServiceProcess) -> ServiceProcess {
         let door = gateway.url().to_owned();

@@ -11,9 +11,11 @@ use super::supervisor::Supervisor;
 pub struct KafkaOptions {
     /// How many nodes, each a broker and a controller.
     pub nodes: usize,
-    /// Names and passwords (SCRAM-SHA-256). Where there are any, clients must log in; the first may do everything, the
+    /// Names and passwords (SCRAM-SHA-256 and SCRAM-SHA-512). Where there are any, clients must log in; the first may do everything, the
     /// others what [`Kafka::grant`] grants them.
     pub users: Vec<(String, String)>,
+    /// Whether clients' connections are encrypted, with certificates of an authority of this cluster's own.
+    pub tls: bool,
     /// Settings of the brokers beside the tests' own, as in `server.properties`.
     pub properties: Vec<(String, String)>,
     /// Java's heap of each node, in MiB.
@@ -24,8 +26,19 @@ pub struct KafkaOptions {
 
 impl Default for KafkaOptions {
     fn default() -> Self {
-        Self { nodes: 1, users: Vec::new(), properties: Vec::new(), heap_mib: 256, quick: true }
+        Self { nodes: 1, users: Vec::new(), tls: false, properties: Vec::new(), heap_mib: 256, quick: true }
     }
+}
+
+/// PEM files that clients of an encrypted cluster need.
+#[derive(Clone, Debug)]
+pub struct Certificates {
+    /// The authority that has signed the brokers' certificate.
+    pub authority: PathBuf,
+    /// A certificate of the same authority for a client, which brokers ask for where they are told to.
+    pub client: PathBuf,
+    /// Its key.
+    pub client_key: PathBuf,
 }
 
 /// A running Kafka cluster. Nodes are numbered from 1, as in Kafka's own `node.id`.
@@ -41,6 +54,9 @@ impl Kafka {
         let mut arguments = vec![format!("--nodes={}", options.nodes), format!("--heap={}", options.heap_mib)];
         arguments.extend(options.users.iter().map(|(name, password)| format!("--user={name}:{password}")));
         arguments.extend(options.properties.iter().map(|(key, value)| format!("--property={key}={value}")));
+        if options.tls {
+            arguments.push("--tls".to_owned());
+        }
         if options.quick {
             arguments.push("--quick".to_owned());
         }
@@ -66,6 +82,13 @@ impl Kafka {
     /// Where clients connect to one node.
     pub fn broker(&self, node: usize) -> &str {
         &self.brokers[node - 1]
+    }
+
+    /// PEM files of a cluster with [`KafkaOptions::tls`].
+    pub fn certificates(&self) -> Certificates {
+        let files: Vec<PathBuf> = self.supervisor().texts("certificates").into_iter().map(PathBuf::from).collect();
+        let [authority, client, client_key] = files.try_into().expect("the cluster was started with TLS");
+        Certificates { authority, client, client_key }
     }
 
     /// Ends a node as a crash would (SIGKILL).

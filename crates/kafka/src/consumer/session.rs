@@ -166,7 +166,7 @@ impl Session {
 
 impl ClientContext for SessionContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        context::log(level, facility, message);
+        context::log(self.0.cluster.health(), level, facility, message);
     }
 
     fn error(&self, error: ClientError, reason: &str) {

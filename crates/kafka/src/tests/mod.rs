@@ -7,11 +7,13 @@
 //! | `groups` | how consumers share partitions and hand them over |
 //! | `changing_topics` | topics that were made again, records that are gone |
 //! | `topics` | topics made as the configuration wants them |
-//! | `brokers` | brokers that go and come, passwords, a broken client |
+//! | `brokers` | brokers that go and come, a broken client |
+//! | `security` | encryption, certificates and passwords |
 
 mod brokers;
 mod changing_topics;
 mod groups;
+mod security;
 mod suite;
 mod topics;
 
