@@ -118,11 +118,20 @@ impl ClientContext for QuietContext {
 
 impl ConsumerContext for QuietContext {}
 
-/// librdkafka calls every broken connection an error; what an operator must act on is said elsewhere. That a connection was broken
-/// off by a broker which wants another protocol is told here alone.
+/// What a client should know whose connections are broken off.
+const BROKEN_OFF: &str =
+    "a broker that encrypts, or asks for a password, breaks off a client that does not: see kafka.tls and kafka.sasl";
+
+/// librdkafka calls every broken connection an error; what an operator must act on is said elsewhere. That a broker has broken off
+/// a connection is told here alone.
 pub(crate) fn log(health: &BrokerHealth, level: RDKafkaLogLevel, facility: &str, message: &str) {
-    if facility == "FAIL" && message.contains("security.protocol") {
-        health.connection_failed(FaultCause::Unreachable, message);
+    if facility == "FAIL" {
+        // Before it stands the thread's name.
+        let reason = message.split_once("]: ").map_or(message, |(_, reason)| reason);
+        match reason.contains("Disconnected") {
+            true => health.connection_failed(FaultCause::Unreachable, &format!("{reason}; {BROKEN_OFF}")),
+            false => health.connection_failed(FaultCause::Unreachable, reason),
+        }
     }
     match level {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {

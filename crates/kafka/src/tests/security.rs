@@ -124,7 +124,7 @@ async fn whoever_is_refused_is_told_why_and_no_secret() {
     }
     for refused in [not_logged_in, not_encrypted] {
         let told = refused.await.unwrap();
-        assert!(told.contains("kafka_unreachable") && told.contains("security.protocol"), "{told}");
+        assert!(told.contains("kafka_unreachable") && told.contains("see kafka.tls and kafka.sasl"), "{told}");
     }
 }
 
