@@ -1,7 +1,7 @@
 //! Black-box tests of whole processes: they start the real `luminate` binary on free ports of 127.0.0.1 in temporary
 //! folders, speak HTTP with it, kill it, and look at what is left. One file a behaviour.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 mod admin;
 mod cli;

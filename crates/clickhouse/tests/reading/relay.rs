@@ -53,11 +53,12 @@ impl Relay {
                 running.spawn(async move {
                     match tls {
                         None => hand_on(client, &server).await,
-                        // A client that does not trust the certificate breaks off.
-                        Some(tls) => match tls.accept(client).await {
-                            Ok(client) => hand_on(client, &server).await,
-                            Err(_) => {}
-                        },
+                        Some(tls) => {
+                            // A client that does not trust the certificate breaks off.
+                            if let Ok(client) = tls.accept(client).await {
+                                hand_on(client, &server).await;
+                            }
+                        }
                     }
                 });
             }

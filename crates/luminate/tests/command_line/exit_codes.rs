@@ -56,6 +56,6 @@ fn a_token_needs_a_server_that_made_a_secret() {
     command.arg("--data").arg(folder.path());
     let ran = run(command, "");
     assert_eq!((ran.code, ran.data.as_str()), (1, ""), "{ran:?}");
-    assert!(ran.messages.contains("is Luminate running there? LUMINATE_URL"), "{ran:?}");
+    assert!(ran.messages.contains("luminate serve"), "{ran:?}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
 }
