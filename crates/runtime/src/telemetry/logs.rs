@@ -95,7 +95,8 @@ fn parse_filter(filter: &str) -> Result<EnvFilter, LogError> {
 }
 
 fn is_level(word: &str) -> bool {
-    word.parse::<tracing_subscriber::filter::LevelFilter>().is_ok()
+    // The library takes nothing for a level.
+    !word.is_empty() && word.parse::<tracing_subscriber::filter::LevelFilter>().is_ok()
 }
 
 fn writes_json(format: LogFormat, terminal: bool) -> bool {
