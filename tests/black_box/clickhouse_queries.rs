@@ -69,4 +69,6 @@ fn queries_go_on_without_kafka_and_their_answers_have_no_watermark() {
         assert_eq!(answer.status, 200, "{path}: {}", answer.json());
         assert_eq!(answer.json()["watermark"], Value::Null, "{path}");
     }
+    let kafka = || client(&process, "acme").get("/api/v1/health").json()["dependencies"]["kafka"]["status"].clone();
+    wait::until("health tells that Kafka is away", || (kafka() == "down").then_some(()));
 }

@@ -1,7 +1,7 @@
 //! `luminate reconcile --mend` beside running writers: a lost batch comes back, once, and nothing else does.
 
-use luminate_tests::Cluster;
 use luminate_tests::cluster::{ClusterOptions, Load, LoadOptions};
+use luminate_tests::{Cluster, wait};
 use serde_json::Value;
 
 #[test]
@@ -12,9 +12,11 @@ fn a_lost_batch_comes_back_once_while_writers_go_on() {
     load.wait_more(2000);
 
     let table = format!("{}.samples", cluster.database());
-    let first = cluster
-        .clickhouse
-        .query(&format!("SELECT source, batch, count() FROM {table} GROUP BY 1, 2 ORDER BY 2, 1 LIMIT 1"));
+    let question = format!("SELECT source, batch, count() FROM {table} GROUP BY 1, 2 ORDER BY 2, 1 LIMIT 1");
+    // What is acknowledged is stored some time later.
+    let first = wait::until("something is stored", || {
+        Some(cluster.clickhouse.query(&question)).filter(|first| !first.trim().is_empty())
+    });
     let [source, batch, rows]: [&str; 3] = first.split_whitespace().collect::<Vec<_>>().try_into().unwrap();
     cluster.clickhouse.query(&format!(
         "ALTER TABLE {table} DELETE WHERE source = '{source}' AND batch = {batch} SETTINGS mutations_sync = 2"
