@@ -21,15 +21,18 @@
 //! | [`machine`] | [`PartitionProtocol`] |
 //! | [`pending`] | a closed batch on its way to the store |
 //! | [`reading`] | what the records that come are for |
+//! | [`state`] | [`ProtocolRules`], and where a partition stands |
 
 pub mod event;
 pub mod machine;
 pub mod metadata;
 mod pending;
 mod reading;
+mod state;
 
 #[cfg(test)]
 mod model;
 
 pub use event::{Action, End, Event, Halt, Operation, Outcome, StoredBatch, Ticket};
-pub use machine::{PartitionProtocol, ProtocolRules};
+pub use machine::PartitionProtocol;
+pub use state::ProtocolRules;

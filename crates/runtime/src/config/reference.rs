@@ -63,7 +63,9 @@ pub fn env_example<T: Default + Serialize>(variables: &[EnvVariable]) -> Result<
     for variable in variables {
         let default = match variable.key.split('.').try_fold(&defaults, |value, key| value.get(key)) {
             Some(Value::String(default)) => default.clone(),
-            Some(Value::Null) | None => String::new(),
+            // In the environment a list is separated by commas, and a map has a form of its own.
+            Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+            Some(Value::Null | Value::Object(_)) | None => String::new(),
             Some(other) => other.to_string(),
         };
         let _ = writeln!(text, "# {}\n# {}={default}\n", variable.description, variable.name);
