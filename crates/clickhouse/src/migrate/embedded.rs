@@ -30,4 +30,9 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "incarnations",
         text: include_str!("../../../../schemas/clickhouse/0002_incarnations.sql"),
     },
+    Migration {
+        number: 3,
+        name: "strings_of_maps",
+        text: include_str!("../../../../schemas/clickhouse/0003_strings_of_maps.sql"),
+    },
 ];
