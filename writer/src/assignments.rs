@@ -23,8 +23,8 @@ pub(crate) struct Assignments {
 
 struct Running {
     revoke: watch::Sender<bool>,
-    /// The task drops the other half when it ends.
-    ended: oneshot::Receiver<()>,
+    /// Whoever lets go of the partition last drops the other half.
+    ended: watch::Receiver<()>,
 }
 
 impl Assignments {
@@ -47,11 +47,7 @@ impl Assignments {
             };
             match assignment {
                 Ok(Assignment::Given(partition)) => self.begin(partition).await,
-                Ok(Assignment::Revoked { source, done }) => {
-                    self.end(source).await;
-                    // The receiver is gone where the queue is.
-                    let _ = done.send(());
-                }
+                Ok(Assignment::Revoked { source, done }) => self.let_go(source, done),
                 // It closes when the process stops, perhaps a moment before this task learns of it.
                 Err(QueueError::Closed) => self.stop.requested().await,
                 Err(error) if error.is_retryable() => {
@@ -71,7 +67,7 @@ impl Assignments {
         let source = partition.source();
         self.end(source).await;
         let (revoke, revoked) = watch::channel(false);
-        let (ends, ended) = oneshot::channel();
+        let (ends, ended) = watch::channel(());
         let writer = PartitionWriter::new(Arc::clone(&self.pipeline), partition, self.stop.clone(), revoked);
         self.tasks.spawn(async move {
             writer.run().await;
@@ -80,12 +76,37 @@ impl Assignments {
         self.running.insert(source, Running { revoke, ended });
     }
 
-    /// Takes a partition away from its task, and waits until it has let go.
+    /// Takes a partition away from its task, which says so when it has let go. Nobody waits for it here: a partition whose insert
+    /// takes long would keep the others that are taken away with it from hearing of it.
+    fn let_go(&mut self, source: Source, done: oneshot::Sender<()>) {
+        let (releases, released) = watch::channel(());
+        let ended = self.running.get_mut(&source).map(|running| {
+            running.revoke.send_replace(true);
+            // Whoever begins with the partition again waits for the last of it.
+            std::mem::replace(&mut running.ended, released)
+        });
+        let progress = self.pipeline.progress.clone();
+        self.tasks.spawn(async move {
+            if let Some(ended) = ended {
+                has_ended(ended).await;
+                progress.released(source);
+            }
+            drop(releases);
+            // The receiver is gone where the queue is.
+            let _ = done.send(());
+        });
+    }
+
+    /// Waits until a former task of a partition has let go.
     async fn end(&mut self, source: Source) {
         let Some(running) = self.running.remove(&source) else { return };
         running.revoke.send_replace(true);
-        // Nothing is ever sent: the task's end is the message.
-        let _ = running.ended.await;
+        has_ended(running.ended).await;
         self.pipeline.progress.released(source);
     }
+}
+
+async fn has_ended(mut task: watch::Receiver<()>) {
+    // Nothing is ever sent: the task's end is the message.
+    let _ = task.changed().await;
 }

@@ -95,9 +95,11 @@ impl IdempotencyWindow {
         self.max_entries
     }
 
-    /// From now on at most so many records are remembered.
+    /// From now on at most so many records are remembered. What is too many is forgotten at once: a later writer that begins
+    /// with this bound knows no more.
     pub fn set_max_entries(&mut self, max_entries: usize) {
         self.max_entries = max_entries.max(1);
+        self.make_room_for(self.max_entries);
     }
 
     /// How many records are remembered.
@@ -118,16 +120,20 @@ impl IdempotencyWindow {
     }
 
     fn remember(&mut self, record: IdempotencyEntry, hash: u64) {
-        while self.entries.len() >= self.max_entries {
-            self.forget_oldest();
-            self.forgotten_early += 1;
-        }
+        self.make_room_for(self.max_entries - 1);
         let number = self.first + self.entries.len() as u64;
         self.entries.push_back(record);
         let (entries, first, hasher) = (&self.entries, self.first, &self.hasher);
         self.index.insert_unique(hash, number, |number| {
             entry(entries, first, *number).map(|known| hash_of(hasher, known)).unwrap_or_default()
         });
+    }
+
+    fn make_room_for(&mut self, entries: usize) {
+        while self.entries.len() > entries {
+            self.forget_oldest();
+            self.forgotten_early += 1;
+        }
     }
 
     fn forget_before(&mut self, oldest: i64) {
@@ -193,6 +199,18 @@ mod tests {
         assert_eq!(window.recognise(&keyed(4, 5, 2, 1)), Recognition::First);
         assert_eq!(window.recognise(&IdempotencyEntry { part: 1, ..first.clone() }), Recognition::First);
         assert_eq!(window.recognise(&IdempotencyEntry { tenant: tenant("b"), ..first }), Recognition::First);
+    }
+
+    /// Else a writer that is to finish what this one began would know less than this one did.
+    #[test]
+    fn a_smaller_window_forgets_at_once() {
+        let mut window = IdempotencyWindow::new(10, Vec::new());
+        for offset in 0..5 {
+            window.recognise(&keyed(offset, 0, offset.into(), 1));
+        }
+        window.set_max_entries(2);
+        assert_eq!((window.oldest(), window.take_forgotten_early()), (Some(Offset(3)), 3));
+        assert_eq!(window.recognise(&keyed(5, 0, 0, 1)), Recognition::First);
     }
 
     #[test]

@@ -226,7 +226,7 @@ impl PartitionWriter {
     fn account(&mut self, batch: StoredBatch) {
         let metrics = &self.pipeline.metrics;
         metrics.storage_writes.inc();
-        metrics.samples_stored.inc_by(batch.stored.samples);
+        metrics.samples_stored.inc_by(self.newly_known(&batch));
         metrics.samples_erased.inc_by(batch.stored.erased);
         metrics.samples_repeated.inc_by(batch.repeated);
         metrics.batch_samples.observe(batch.samples as f64);
@@ -237,6 +237,15 @@ impl PartitionWriter {
             metrics.dead_letters.with([&code]).inc();
         }
         self.pipeline.progress.stored(self.consumer.source(), batch.next);
+    }
+
+    /// Samples that are known to be stored since now: where the answer to an insert was lost, also those that are only found
+    /// to be there.
+    fn newly_known(&self, batch: &StoredBatch) -> u64 {
+        match self.pipeline.sink.intents() {
+            Some(_) => (batch.samples as u64).saturating_sub(batch.stored.erased),
+            None => batch.stored.samples,
+        }
     }
 
     /// Keeps what others see of the open batch.

@@ -29,6 +29,8 @@ pub(crate) struct TestSink {
     /// So many writes store the batch and lose the answer.
     pub(crate) lose_answer: AtomicU32,
     pub(crate) damaged: AtomicU32,
+    /// So many writes take an hour.
+    slow: AtomicU32,
 }
 
 impl TestSink {
@@ -39,6 +41,7 @@ impl TestSink {
             refuse: AtomicU32::new(0),
             lose_answer: AtomicU32::new(0),
             damaged: AtomicU32::new(0),
+            slow: AtomicU32::new(0),
         })
     }
 
@@ -71,6 +74,9 @@ impl SampleSink for TestSink {
         }
         if take(&self.refuse) {
             return Err(StorageError::Unavailable("injected".to_owned()));
+        }
+        if take(&self.slow) {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
         }
         let range = (batch.first, batch.next);
         let stored = self.store.write(batch).await?;
@@ -397,4 +403,27 @@ async fn a_revoked_partition_drops_what_it_read_and_goes_on_when_it_is_given_aga
     running.drained().await;
     assert_eq!(running.sink.timestamps("acme"), [1]);
     running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn revoked_partitions_do_not_wait_for_one_another() {
+    let queue = MemoryQueue::new(MemoryQueueConfig { partitions: 2, ..MemoryQueueConfig::default() });
+    let running = Running::start(queue, TestSink::new(), WriterConfig::default());
+    running.sink.slow.store(1, Ordering::Relaxed);
+    publish(&running.queue, vec![record(&[1])]).await;
+    let slow = u32::from(luminate_queue::QueueAdmin::ends(&running.queue).await.unwrap()[1].1 > Offset(0));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let slow_one = tokio::spawn({
+        let queue = running.queue.clone();
+        async move { queue.revoke(slow).await }
+    });
+    // It is at work on the slow one's revocation by then.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let other = tokio::time::timeout(Duration::from_secs(10), running.queue.revoke(1 - slow)).await;
+    assert!(other.is_ok() && !slow_one.is_finished());
+    running.queue.give(slow);
+    running.queue.give(1 - slow);
+    slow_one.await.unwrap();
+    running.drained().await;
+    assert_eq!(running.sink.timestamps("acme"), [1]);
 }

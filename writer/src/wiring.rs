@@ -58,6 +58,11 @@ impl ProcessConfig for WriterProcessConfig {
         self.auth.required_verifier()?;
         self.writer.check()?;
         self.kafka.check()?;
+        if !self.kafka.consumer.assign.is_empty() {
+            return Err("kafka.consumer.assign (LUMINATE_KAFKA_ASSIGN) is for an edge node (`luminate serve`): writers share the \
+                        partitions in a group, which keeps two from having the same one"
+                .into());
+        }
         HttpSchemaRegistry::from_config(&self.schema_registry)?;
         Ok(Hosts::new(&self.storage.clickhouse).map(drop)?)
     }

@@ -332,6 +332,13 @@ impl PartitionProtocol {
     /// A store that stores in one step is asked anew where to continue: it knows what it has, also of a batch whose outcome is in
     /// doubt, and the queue still has what is missing. Otherwise the batch is kept as it is, and settled.
     fn failed(&mut self, kind: Kind, error: WriterError, actions: &mut Vec<Action>) -> Result<(), End> {
+        if let (Phase::Seek(sought, reading), WriterError::Queue(QueueError::OutOfRange { begin, .. })) =
+            (&self.phase, &error)
+            && let Some(shorter) = reading.from_later(*sought, *begin)
+        {
+            self.phase = shorter;
+            return Ok(());
+        }
         if !error.is_retryable() {
             return Err(end_of(error));
         }

@@ -5,6 +5,7 @@ use luminate_queue::Committed;
 
 use super::event::Halt;
 use super::metadata::{CommitMetadata, Intent};
+use super::state::Phase;
 
 /// What the records that come are for.
 #[derive(Debug, Clone)]
@@ -63,6 +64,24 @@ impl Start {
 }
 
 impl Reading {
+    /// Where to begin when the queue has removed what lay at `sought` and begins at `begin`; `None` where something is missing
+    /// then.
+    ///
+    /// Where nothing has come for longer than the queue keeps records, those that are to be remembered are gone, and with them
+    /// the ten minutes in which they decided of others. The records of an intent are judged by what was remembered then, however
+    /// long ago.
+    pub(super) fn from_later(&self, sought: Offset, begin: Offset) -> Option<Phase> {
+        match self {
+            Self::Again { until, intent: None } if sought < begin && begin < *until => {
+                Some(Phase::Seek(begin, self.clone()))
+            }
+            Self::Again { until, intent: None } if sought < begin && begin == *until => {
+                Some(Phase::Seek(begin, Self::New))
+            }
+            _ => None,
+        }
+    }
+
     /// What comes once everything before has been read.
     pub(super) fn from_intent(intent: Option<Intent>) -> Self {
         intent.map_or(Self::New, Self::Rebuild)

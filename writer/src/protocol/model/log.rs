@@ -31,6 +31,8 @@ pub(super) struct Log {
     /// How often the topic was made before.
     number: u8,
     pub(super) records: Vec<(ConsumedRecord, Fate)>,
+    /// What lies before was removed by retention.
+    begin: Offset,
     next: u64,
     now: i64,
     samples: i64,
@@ -46,6 +48,18 @@ impl Log {
 
     pub(super) fn source(&self) -> Source {
         Source { incarnation: Incarnation([self.number; 16]), partition: 0 }
+    }
+
+    pub(super) fn begin(&self) -> Offset {
+        self.begin
+    }
+
+    /// Retention removes what lies before an offset and is too old to decide of what lies after it, or is still to come.
+    pub(super) fn lose_old(&mut self, settled: Offset) {
+        let now = self.at(settled).map_or(self.now, |unsettled| unsettled.append_time);
+        let is_old = |record: &ConsumedRecord| record.offset < settled && now - record.append_time > WINDOW_MS;
+        let old = self.records.iter().filter(|(record, _)| is_old(record));
+        self.begin = old.map(|(record, _)| record.offset.next()).max().unwrap_or_default().max(self.begin);
     }
 
     pub(super) fn end(&self) -> Offset {

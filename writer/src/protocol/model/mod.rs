@@ -60,7 +60,7 @@ fn a_topic_made_again_is_read_when_an_operator_has_said_from_where() {
             let must_halt = world.has_taken_samples();
             world.make_again(drops_commits);
             world.step(0);
-            world.give_to_another(false);
+            world.give_to_another(None);
             for _ in 0..50 {
                 world.go_on();
             }
@@ -86,12 +86,13 @@ fn a_store_or_a_writer_that_is_wrong_is_found_out() {
         ("commits name no incarnation", Flaws { commits_name_no_incarnation: true, ..Flaws::default() }),
         ("keyed records are not read again", Flaws { keyed_are_forgotten: true, ..Flaws::default() }),
         ("what schemas meant is not noted", Flaws { schemas_are_forgotten: true, ..Flaws::default() }),
+        ("permits never end", Flaws { permits_never_end: true, ..Flaws::default() }),
     ];
     let fails = |flaws: Flaws, seed: u64| {
         let dice = dice_of(seed);
         std::panic::catch_unwind(|| lives(flaws, &dice).assert_everything_is_stored_once()).is_err()
     };
-    const SEEDS: u64 = 3000;
+    const SEEDS: u64 = 10_000;
     assert_eq!((0..SEEDS).find(|seed| fails(Flaws::default(), *seed)), None, "nothing is wrong");
     for (name, flaw) in flaws {
         assert!((0..SEEDS).any(|seed| fails(flaw, seed)), "{name}: the model does not see it");

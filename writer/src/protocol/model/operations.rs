@@ -14,6 +14,15 @@ use crate::schema_registry::NotedSchemas;
 impl World {
     pub(super) fn perform(&mut self, which: usize, operation: Operation, luck: Luck) -> Result<Outcome, WriterError> {
         match operation {
+            Operation::Seek(_) | Operation::FindLastBatch | Operation::FindTarget
+                if !matches!(luck, Luck::Good | Luck::AnswerLost) =>
+            {
+                Err(StorageError::Unavailable("refused".to_owned()).into())
+            }
+            Operation::Seek(next) if next < self.log_begin() => {
+                let (place, begin) = (self.writers[which].source, self.log_begin());
+                Err(QueueError::OutOfRange { place, wanted: next, begin }.into())
+            }
             Operation::Seek(next) => {
                 self.writers[which].reads_at = next;
                 Ok(Outcome::Sought)
@@ -108,24 +117,30 @@ impl World {
         permit: Permit,
         luck: Luck,
     ) -> Result<Outcome, WriterError> {
+        let permit = self.obeyed(permit);
         permit.remaining_at(self.now)?;
         let lost = || Err(StorageError::Unavailable("lost".to_owned()).into());
         for (at, insert) in inserts(batch, target, 1).into_iter().enumerate() {
             match luck {
                 Luck::Refused => return lost(),
                 // The first slice is stored, the others are under way.
-                Luck::Late if at > 0 || batch.first.0.is_multiple_of(2) => self.store.late.push(insert),
+                Luck::Late if at > 0 || batch.first.0.is_multiple_of(2) => self.store.late.push((insert, permit)),
                 Luck::Killed => {
-                    self.store.take(&insert, true);
+                    self.store.take(&insert, self.now, true);
                     return lost();
                 }
-                _ => self.store.take(&insert, false),
+                _ => self.store.take(&insert, self.now, false),
             }
         }
         match luck {
             Luck::Good => Ok(Outcome::Stored(Stored { samples: batch.samples() as u64, ..Stored::default() })),
             _ => lost(),
         }
+    }
+
+    /// What a permit amounts to.
+    pub(super) fn obeyed(&self, permit: Permit) -> Permit {
+        if self.store.flaws.permits_never_end { Permit::unlimited() } else { permit }
     }
 
     fn settle(
@@ -135,7 +150,7 @@ impl World {
         permit: Permit,
         luck: Luck,
     ) -> Result<Outcome, WriterError> {
-        permit.remaining_at(self.now)?;
+        self.obeyed(permit).remaining_at(self.now)?;
         let today = self.target();
         let target = if self.store.flaws.target_is_not_obeyed { &today } else { target };
         let lost = || Err(StorageError::Unavailable("lost".to_owned()).into());
@@ -143,7 +158,7 @@ impl World {
             if luck == Luck::Refused {
                 return lost();
             }
-            assert!(self.store.settle(&insert, batch, target), "a slice is there in part");
+            assert!(self.store.settle(&insert, batch, target, self.now), "a slice is there in part");
             if luck != Luck::Good {
                 return lost();
             }

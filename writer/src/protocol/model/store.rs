@@ -1,11 +1,15 @@
 //! A store without transactions: tables of rows with their provenance, and tokens that are kept apart from the rows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use luminate_model::{Incarnation, Offset, Source};
-use luminate_storage::{Batch, StoreTarget};
+use luminate_storage::{Batch, Permit, StoreTarget};
 
 use super::log::slice_of;
+
+/// How long tokens are remembered: longer than a permit holds, and no longer than it takes to show what is wrong without them.
+const TOKENS_ARE_KEPT: Duration = Duration::from_secs(90);
 
 /// Ways of being wrong, for the model to find.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,6 +24,7 @@ pub(super) struct Flaws {
     pub(super) incarnations_are_forgotten: bool,
     pub(super) commits_name_no_incarnation: bool,
     pub(super) schemas_are_forgotten: bool,
+    pub(super) permits_never_end: bool,
 }
 
 /// One insert of one slice.
@@ -43,9 +48,10 @@ pub(super) struct Store {
     slices: BTreeMap<Place, Vec<i64>>,
     /// Incarnations that samples were taken from, in the order in which they were noted.
     incarnations: Vec<Incarnation>,
-    tokens: BTreeSet<(String, i64, String)>,
-    /// Inserts that were sent and have not come.
-    pub(super) late: Vec<Insert>,
+    /// With the time at which each was noted.
+    tokens: BTreeMap<(String, i64, String), Duration>,
+    /// Inserts that were sent and have not come, and until when the server may execute each.
+    pub(super) late: Vec<(Insert, Permit)>,
 }
 
 /// The inserts of a batch, one a slice.
@@ -79,18 +85,20 @@ impl Store {
     }
 
     /// Takes an insert; `rows_are_lost` where the server dies between noting the token and keeping the rows.
-    pub(super) fn take(&mut self, insert: &Insert, rows_are_lost: bool) {
+    pub(super) fn take(&mut self, insert: &Insert, now: Duration, rows_are_lost: bool) {
         let token = (insert.table.clone(), insert.slice, insert.token.clone());
-        if !self.flaws.no_token && !self.tokens.insert(token) {
+        self.tokens.retain(|_, noted| now < *noted + TOKENS_ARE_KEPT);
+        if !self.flaws.no_token && self.tokens.contains_key(&token) {
             return;
         }
+        self.tokens.insert(token, now);
         if !rows_are_lost {
             self.slices.entry(insert.place()).or_default().extend(&insert.rows);
         }
     }
 
     /// Settles one slice; false where it is there in part.
-    pub(super) fn settle(&mut self, insert: &Insert, batch: &Batch, target: &StoreTarget) -> bool {
+    pub(super) fn settle(&mut self, insert: &Insert, batch: &Batch, target: &StoreTarget, now: Duration) -> bool {
         for attempt in 1..4 {
             let found = self.slices.get(&insert.place()).map_or(0, Vec::len);
             if found == insert.rows.len() && !self.flaws.settle_does_not_count {
@@ -100,7 +108,7 @@ impl Store {
                 return false;
             }
             let again = inserts(batch, target, attempt).into_iter().find(|again| again.slice == insert.slice).unwrap();
-            self.take(&again, false);
+            self.take(&again, now, false);
             if self.flaws.settle_believes_token || self.flaws.settle_does_not_count {
                 return true;
             }

@@ -43,6 +43,8 @@ pub(super) struct World {
     pub(super) store: Store,
     pub(super) committed: Committed,
     pub(super) generation: u32,
+    /// Whether the owner went without a word: the group gives the partition away once its session is over.
+    owner_is_silent: bool,
     pub(super) writers: Vec<Writer>,
     pub(super) dead_letters: BTreeSet<(Source, Offset)>,
     /// Whether an operator has said where to go on since the topic was made again.
@@ -78,6 +80,7 @@ impl World {
             store: Store::new(flaws),
             committed: Committed::default(),
             generation: 0,
+            owner_is_silent: false,
             writers: Vec::new(),
             dead_letters: BTreeSet::new(),
             operator_spoke: false,
@@ -103,11 +106,21 @@ impl World {
             8 => self.log.leave_hole(),
             9 if detail == 0 => self.say_where_to_go_on(),
             9 => self.pass(u64::from(detail)),
-            10 => self.give_to_another(false),
-            11 => self.give_to_another(true),
+            10 => self.give_to_another(None),
+            11 if detail == 0 => {
+                self.lose_what_nobody_needs();
+                self.give_to_another(None);
+            }
+            11 => self.give_to_another(Some(match detail {
+                1 => Luck::AnswerLost,
+                2 => Luck::Refused,
+                3 => Luck::Late,
+                4 => Luck::Killed,
+                _ => Luck::Good,
+            })),
             12 => self.crash(which),
-            13 => self.tell(which, |_| Event::Stop),
-            14 => self.arrive_late(detail),
+            13 if detail < 2 => self.tell(which, |_| Event::Stop),
+            13..=14 => self.arrive_late(detail),
             15 => self.change_configuration(detail),
             16 => self.repeat_old_news(which),
             17..=18 => self.tell(which, |_| Event::BatchDue),
@@ -123,13 +136,13 @@ impl World {
     /// The troubles are over: one writer finishes the work, once an operator has said where to go on if it must be said.
     pub(super) fn heal(&mut self) {
         self.registry.set(true, true);
-        self.give_to_another(false);
+        self.give_to_another(None);
         for _ in 0..5 {
             self.answer(self.writers.len() - 1, Luck::Good);
         }
         if self.halted {
             self.say_where_to_go_on();
-            self.give_to_another(false);
+            self.give_to_another(None);
         }
         for _ in 0..20 * (self.log.records.len() + 20) {
             self.go_on();
@@ -139,6 +152,7 @@ impl World {
         for _ in 0..50 {
             self.answer(last, Luck::Good);
         }
+        assert!(self.writers[last].is_over, "a writer that is to stop stops");
         for detail in 0..=255 {
             self.arrive_late(detail);
         }
@@ -234,13 +248,24 @@ impl World {
         self.log.pass(i64::try_from(detail).unwrap() * 70_000);
     }
 
-    /// The group gives the partition to another writer, telling the one that has it, or (it is frozen) not.
-    pub(super) fn give_to_another(&mut self, tells: bool) {
-        if tells && let Some(last) = self.writers.len().checked_sub(1) {
-            self.tell(last, |_| Event::Revoked);
-            for _ in 0..10 {
-                self.answer(last, Luck::Good);
+    /// The group gives the partition to another writer. The one that has it is told, and the first answer that it waits for then
+    /// comes with this luck; or it is not told, because it is frozen: then the group waits until its session is over.
+    pub(super) fn give_to_another(&mut self, told: Option<Luck>) {
+        if let Some(last) = self.writers.len().checked_sub(1) {
+            match told {
+                Some(luck) => {
+                    self.tell(last, |_| Event::Revoked);
+                    self.answer(last, luck);
+                    for _ in 0..10 {
+                        self.answer(last, Luck::Good);
+                    }
+                    assert!(self.writers[last].is_over, "a partition that is taken away is let go");
+                }
+                None => self.owner_is_silent |= !self.writers[last].is_over,
             }
+        }
+        if std::mem::take(&mut self.owner_is_silent) {
+            self.now += SESSION;
         }
         if self.writers.len() > 3 {
             self.crash(0);
@@ -273,6 +298,20 @@ impl World {
         self.tell(self.writers.len() - 1, |_| Event::Begin(committed));
     }
 
+    /// Retention removes records that are settled, and too old to decide of others.
+    fn lose_what_nobody_needs(&mut self) {
+        if let CommitMetadata::Settled { .. } = CommitMetadata::decode(&self.committed.metadata).unwrap()
+            && self.committed_log().source() == self.log.source()
+        {
+            self.log.lose_old(self.committed.next.unwrap_or_default());
+        }
+    }
+
+    /// The first offset that the topic has.
+    pub(super) fn log_begin(&self) -> Offset {
+        self.log.begin()
+    }
+
     /// What the group had committed is gone, as after its time to keep it.
     pub(super) fn lose_commits(&mut self) {
         self.committed = Committed::default();
@@ -281,6 +320,7 @@ impl World {
     fn crash(&mut self, which: usize) {
         if which < self.writers.len() {
             let writer = self.writers.remove(which);
+            self.owner_is_silent |= writer.generation == self.generation && !writer.is_over;
             // What it had sent may still arrive.
             for (_, operation) in writer.asked {
                 self.send(&operation);
@@ -289,17 +329,21 @@ impl World {
     }
 
     fn send(&mut self, operation: &Operation) {
-        if let Operation::Insert(batch, target, permit) = operation
-            && permit.remaining_at(self.now).is_ok()
-        {
-            self.store.late.extend(inserts(batch, target, 1));
+        if let Operation::Insert(batch, target, permit) = operation {
+            let permit = self.obeyed(*permit);
+            if permit.remaining_at(self.now).is_ok() {
+                self.store.late.extend(inserts(batch, target, 1).into_iter().map(|insert| (insert, permit)));
+            }
         }
     }
 
+    /// An insert comes that was sent before. The server executes none whose permit is over.
     fn arrive_late(&mut self, detail: u8) {
         if !self.store.late.is_empty() {
-            let insert = self.store.late.remove(usize::from(detail) % self.store.late.len());
-            self.store.take(&insert, false);
+            let (insert, permit) = self.store.late.remove(usize::from(detail) % self.store.late.len());
+            if permit.remaining_at(self.now).is_ok() {
+                self.store.take(&insert, self.now, false);
+            }
         }
     }
 
@@ -325,6 +369,7 @@ impl World {
         }
         // Of a former topic nothing is left to be read.
         let log = Some(&self.log).filter(|log| log.source() == writer.source);
+        let log = log.filter(|log| writer.reads_at >= log.begin());
         let Some(record) = log.and_then(|log| log.at(writer.reads_at)).cloned() else { return };
         writer.reads_at = record.offset.next();
         self.tell(which, |_| Event::Record(record));
