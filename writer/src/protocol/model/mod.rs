@@ -51,6 +51,23 @@ fn a_writer_that_finds_samples_and_no_commit_halts() {
     world.heal();
 }
 
+/// Nothing has come for longer than the topic keeps records: those that were to be remembered are gone, and nothing else.
+#[test]
+fn an_idle_partition_goes_on_when_its_keyed_records_are_gone() {
+    for records_are_left in [false, true] {
+        let mut world = World::new(Flaws::default());
+        world.append_keyed_and_store();
+        world.let_a_day_pass();
+        if records_are_left {
+            world.append_keyed_and_store();
+        }
+        world.lose_what_nobody_needs();
+        world.append_keyed_and_store();
+        world.heal();
+        world.assert_everything_is_stored_once();
+    }
+}
+
 /// What was not stored of the former topic is gone: somebody must know before the new one is read.
 #[test]
 fn a_topic_made_again_is_read_when_an_operator_has_said_from_where() {

@@ -299,12 +299,26 @@ impl World {
     }
 
     /// Retention removes records that are settled, and too old to decide of others.
-    fn lose_what_nobody_needs(&mut self) {
+    pub(super) fn lose_what_nobody_needs(&mut self) {
         if let CommitMetadata::Settled { .. } = CommitMetadata::decode(&self.committed.metadata).unwrap()
             && self.committed_log().source() == self.log.source()
         {
             self.log.lose_old(self.committed.next.unwrap_or_default());
         }
+    }
+
+    /// A new writer stores a record with a key, and what was there before.
+    pub(super) fn append_keyed_and_store(&mut self) {
+        self.log.append_keyed(1, 1);
+        self.give_to_another(None);
+        for _ in 0..50 {
+            self.go_on();
+        }
+    }
+
+    pub(super) fn let_a_day_pass(&mut self) {
+        self.now += Duration::from_secs(86_400);
+        self.log.pass(86_400_000);
     }
 
     /// The first offset that the topic has.
