@@ -26,7 +26,7 @@ pub struct GatewayConfig {
     pub publish_timeout: HumanDuration,
     /// What makes a sample valid.
     pub samples: SampleLimitsConfig,
-    /// Limits on how much a tenant sends. Off unless set.
+    /// Limits on how much a tenant sends. A key that is `null` is no limit.
     pub rate_limit: WriteRateLimitConfig,
     /// How tenants' series are spread over partitions.
     pub shards: ShardsConfig,

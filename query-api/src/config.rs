@@ -38,7 +38,7 @@ pub struct QueryConfig {
     pub max_receipt_timeout: HumanDuration,
     /// What a single request and its answer may be.
     pub limits: RequestLimitsConfig,
-    /// Limits on how much a tenant asks. Off unless set.
+    /// Limits on how much a tenant asks. A key that is `null` is no limit.
     pub rate_limit: QueryRateLimitConfig,
 }
 

@@ -26,7 +26,8 @@ pub struct WriterConfig {
 pub struct BatchConfig {
     /// Samples.
     pub max_samples: usize,
-    /// Memory of the decoded samples. Each partition may hold so much.
+    /// Memory of the decoded samples. Each partition may hold two such batches: one that is being stored, and one that is being
+    /// read.
     pub max_bytes: ByteSize,
     /// Time since its first record came. A sample can be queried at most about this long after it was acknowledged.
     pub max_age: HumanDuration,

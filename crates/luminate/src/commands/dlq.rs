@@ -54,7 +54,7 @@ struct ListArgs {
 
 /// Show one dead letter whole, as JSON
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  luminate dlq show 0f3c5d8e9a7b4c1d2e3f405162738495/2/1041/-")]
+#[command(after_help = "Example:\n  luminate dlq show dxrdGx7jQ8-Hq2m0oZbVwA/2/1041/-")]
 struct ShowArgs {
     /// The id, as `luminate dlq list` shows it
     id: String,
@@ -65,7 +65,7 @@ struct ShowArgs {
 
 /// Put the records of dead letters back into the queue
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  luminate dlq replay 0f3c5d8e9a7b4c1d2e3f405162738495/2/1041/-")]
+#[command(after_help = "Example:\n  luminate dlq replay dxrdGx7jQ8-Hq2m0oZbVwA/2/1041/-")]
 struct ReplayArgs {
     /// The ids, as `luminate dlq list` shows them
     #[arg(required = true)]

@@ -89,6 +89,9 @@ Every error has a stable code: the same string in the answer, in metric labels, 
 error is `application/problem+json` (RFC 9457); `code` holds the code, `detail` says what is wrong with this request, `errors` what
 is wrong with single samples.
 
+Codes of stopped partitions and of Kafka stand in [operations-cluster.md](operations-cluster.md#partitions-that-stop), those of edge
+nodes in [operations-mixes.md](operations-mixes.md#an-edge-node).
+
 ## Of every request
 
 {}

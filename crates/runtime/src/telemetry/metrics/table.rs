@@ -134,17 +134,17 @@ metrics! {
 
     // Writer.
 
-    /// Inserts into the store that succeeded: one for each slice of a batch.
+    /// Batches that the store took.
     storage_writes: IntCounter {
-        name: "luminate_storage_writes_total", unit: "inserts", labels: [], of: &[Writer]
+        name: "luminate_storage_writes_total", unit: "batches", labels: [], of: &[Writer]
     }
-    /// Time of one insert into the store, successful or not.
+    /// Time of one attempt to store a batch, successful or not: all its slices, and counting where it was in doubt.
     storage_write_duration: Histogram {
         name: "luminate_storage_write_duration_seconds", unit: "seconds", labels: [], of: &[Writer], buckets: SECONDS
     }
-    /// Inserts into the store that failed and are tried again.
+    /// Attempts to store a batch that failed.
     storage_write_failures: IntCounter {
-        name: "luminate_storage_write_failures_total", unit: "inserts", labels: [], of: &[Writer]
+        name: "luminate_storage_write_failures_total", unit: "attempts", labels: [], of: &[Writer]
     }
     /// Samples stored.
     samples_stored: IntCounter {
@@ -163,7 +163,7 @@ metrics! {
     samples_erased: IntCounter {
         name: "luminate_samples_erased_total", unit: "samples", labels: [], of: &[Writer]
     }
-    /// Stored samples that were removed because their retention was over.
+    /// `luminate serve` with RocksDB only: stored samples that were removed because their retention was over.
     samples_expired: IntCounter {
         name: "luminate_samples_expired_total", unit: "samples", labels: [], of: &[Writer]
     }
@@ -175,7 +175,8 @@ metrics! {
     consumer_lag: GaugeFamily<1> {
         name: "luminate_consumer_lag_records", unit: "records", labels: ["partition"], of: &[Writer]
     }
-    /// Age of the oldest record that is not stored, 0 where all are.
+    /// Age of the oldest record that was read and is not stored; where none was read yet, the time since this writer first
+    /// missed it. 0 where all are stored.
     consumer_delay: GaugeFamily<1> {
         name: "luminate_consumer_delay_seconds", unit: "seconds", labels: ["partition"], of: &[Writer]
     }
@@ -225,27 +226,28 @@ metrics! {
 
     // Store and queue of a single node.
 
-    /// Series that have samples in the last hour: of each tenant at least this many, exactly this many when merged.
+    /// `luminate serve` with RocksDB only: series that have samples in the last hour. Of each tenant at least this many, exactly
+    /// this many when merged.
     active_series: Gauge {
         name: "luminate_active_series", unit: "series", labels: [], of: &[Writer]
     }
-    /// Bytes on disk, by part (`queue`, `store`).
+    /// `luminate serve` only: bytes on disk, by part (`queue`, `store`).
     disk_bytes: GaugeFamily<1> {
         name: "luminate_disk_bytes", unit: "bytes", labels: ["part"], of: &[Writer]
     }
-    /// Bytes of dead letters that are kept.
+    /// `luminate serve` with the embedded queue only: bytes of dead letters that are kept.
     dead_letter_bytes: Gauge {
         name: "luminate_dead_letter_bytes", unit: "bytes", labels: [], of: &[Writer]
     }
-    /// Blocks in the store.
+    /// `luminate serve` with RocksDB only: blocks in the store.
     store_blocks: Gauge {
         name: "luminate_store_blocks", unit: "blocks", labels: [], of: &[Writer]
     }
-    /// Background merges of blocks.
+    /// `luminate serve` with RocksDB only: background merges of blocks.
     store_merges: IntCounter {
         name: "luminate_store_merges_total", unit: "merges", labels: [], of: &[Writer]
     }
-    /// Syncs of the queue's log.
+    /// `luminate serve` with the embedded queue only: syncs of the queue's log.
     queue_syncs: IntCounter {
         name: "luminate_queue_syncs_total", unit: "syncs", labels: [], of: &[Gateway]
     }
