@@ -65,11 +65,11 @@ test: deps-test ## All tests: units, properties, conformance, and black-box test
 	$(CARGO) build --release --workspace --all-targets
 	$(CARGO) test --release --workspace
 
-clickhouse-local: ## ClickHouse on ports 8123 and 9000, in the foreground, data kept in the cache folder
+clickhouse-local: ## ClickHouse on ports 8123 and 9000, in the foreground; data is kept (cache folder, or a Docker volume)
 	@scripts/deps.sh engines
 	@scripts/local_engine.sh clickhouse $(CACHE_DIR)/local/clickhouse
 
-kafka-local: ## Apache Kafka on port 9092, in the foreground, data kept in the cache folder
+kafka-local: ## Apache Kafka on port 9092, in the foreground; data is kept (cache folder, or a Docker volume)
 	@scripts/deps.sh engines
 	@scripts/local_engine.sh kafka $(CACHE_DIR)/local/kafka
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs ClickHouse or Kafka in the foreground on its usual ports, on data that is kept: a container where Docker answers, else
-# the engine of tests/engines.
+# Runs ClickHouse or Kafka in the foreground on its usual ports, on data that is kept: a container with a volume where Docker
+# answers, else the engine of tests/engines with FOLDER.
 #   scripts/local_engine.sh clickhouse|kafka FOLDER
 set -euo pipefail
 
@@ -21,7 +21,18 @@ case "$engine" in
   kafka)
     if docker_answers; then
       echo "Kafka answers at 127.0.0.1:9092 soon; data is in the volume luminate-kafka; Ctrl-C stops it"
-      exec docker run --rm --init -p 127.0.0.1:9092:9092 -v luminate-kafka:/var/lib/kafka/data apache/kafka:4.2.2
+      # The image's own settings keep data in /tmp of the container; where one setting is given, it wants all. As in
+      # docker-compose.yml.
+      exec docker run --rm --init -p 127.0.0.1:9092:9092 -v luminate-kafka:/var/lib/kafka/data \
+        -e KAFKA_NODE_ID=1 -e KAFKA_PROCESS_ROLES=broker,controller \
+        -e KAFKA_CONTROLLER_QUORUM_VOTERS=1@localhost:9093 -e KAFKA_CONTROLLER_LISTENER_NAMES=CONTROLLER \
+        -e KAFKA_LISTENERS=HOST://:9092,CONTROLLER://:9093 -e KAFKA_ADVERTISED_LISTENERS=HOST://localhost:9092 \
+        -e KAFKA_LISTENER_SECURITY_PROTOCOL_MAP=HOST:PLAINTEXT,CONTROLLER:PLAINTEXT \
+        -e KAFKA_INTER_BROKER_LISTENER_NAME=HOST -e KAFKA_LOG_DIRS=/var/lib/kafka/data \
+        -e KAFKA_AUTO_CREATE_TOPICS_ENABLE=false -e KAFKA_OFFSETS_RETENTION_MINUTES=43200 \
+        -e KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR=1 -e KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR=1 \
+        -e KAFKA_TRANSACTION_STATE_LOG_MIN_ISR=1 -e KAFKA_SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR=1 \
+        -e KAFKA_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR=1 apache/kafka:4.2.2
     fi
     exec python3 "$scripts/../tests/engines/kafka.py" --foreground --path "$folder" --port 9092
     ;;
