@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use luminate_kafka::KafkaConfig;
 use luminate_runtime::config::Environment;
 use luminate_runtime::process;
 use luminate_writer::wiring::{WriterProcessConfig, WriterService};
@@ -31,7 +32,19 @@ impl ClusterArgs {
     /// # Errors
     /// Where they cannot be read, or make no sense.
     pub(crate) fn load(&self) -> Result<WriterProcessConfig, CommandFailure> {
-        let loaded = process::load::<WriterService>(&Environment::of_process(), self.config.clone(), None);
+        self.load_from(&Environment::of_process())
+    }
+
+    /// The settings of Kafka, also where the environment is that of an edge node, whose store is its own.
+    ///
+    /// # Errors
+    /// Where they cannot be read, or make no sense.
+    pub(crate) fn load_kafka(&self) -> Result<KafkaConfig, CommandFailure> {
+        Ok(self.load_from(&Environment::of_process().without("LUMINATE_STORAGE_BACKEND"))?.kafka)
+    }
+
+    fn load_from(&self, environment: &Environment) -> Result<WriterProcessConfig, CommandFailure> {
+        let loaded = process::load::<WriterService>(environment, self.config.clone(), None);
         let loaded = loaded.map_err(anyhow::Error::from)?;
         loaded.warnings.iter().for_each(|warning| output::message(&format!("warning: {warning}")));
         Ok(loaded.config)

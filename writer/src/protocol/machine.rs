@@ -43,6 +43,8 @@ pub struct PartitionProtocol {
     running: Option<Running>,
     tickets: u64,
     retry_delay: Duration,
+    /// Whether the last attempt to get a batch into the store failed.
+    is_held_up: bool,
     leaving: Option<Leaving>,
 }
 
@@ -66,6 +68,7 @@ impl PartitionProtocol {
             running: None,
             tickets: 0,
             retry_delay: rules.first_delay,
+            is_held_up: false,
             leaving: None,
             rules,
         }
@@ -76,7 +79,8 @@ impl PartitionProtocol {
     pub fn wants_records(&self) -> bool {
         let has_room = match &self.phase {
             Phase::Read(Reading::Rebuild(_)) => true,
-            Phase::Read(_) => !self.is_full(),
+            // What is read while the store is away would only take memory.
+            Phase::Read(_) => !self.is_full() && !self.is_held_up,
             _ => false,
         };
         has_room && self.leaving.is_none()
@@ -321,6 +325,7 @@ impl PartitionProtocol {
                 if let Some(pending) = self.pending.take() {
                     self.stored = Some(pending.next());
                     self.retry_delay = self.rules.first_delay;
+                    self.is_held_up = false;
                     actions.push(Action::Stored(pending.stored(stored)));
                 }
             }
@@ -342,6 +347,7 @@ impl PartitionProtocol {
         if !error.is_retryable() {
             return Err(end_of(error));
         }
+        self.is_held_up = self.pending.is_some();
         if kind == Kind::Store && self.rules.by_intent {
             let nothing_sent = matches!(error, WriterError::Storage(StorageError::PermitExpired));
             if let Some(pending) = &mut self.pending {
@@ -349,6 +355,7 @@ impl PartitionProtocol {
             }
         } else if !self.rules.by_intent && kind != Kind::Settled {
             self.pending = None;
+            self.is_held_up = false;
             self.stored = None;
             self.phase = Phase::Resume;
         }

@@ -62,7 +62,7 @@ struct CommonArgs {
 pub(crate) fn run(args: &TopicsArgs) -> Result<(), CommandFailure> {
     let (TopicsAction::Apply(ApplyArgs { common }) | TopicsAction::Check(CheckArgs { common })) = &args.action;
     let tenants = tenants(&common.tenants)?;
-    let config = common.cluster.load()?.kafka;
+    let config = common.cluster.load_kafka()?;
     let brokers = config.brokers.join(", ");
     let work = async {
         let admin = TopicAdmin::new(&KafkaCluster::new(config)?)?;

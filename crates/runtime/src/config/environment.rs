@@ -30,6 +30,13 @@ impl Environment {
         )
     }
 
+    /// This environment without one of its variables.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.0.remove(name);
+        self
+    }
+
     /// The value of a variable. One that is set to nothing counts as not set, because that is how container tools pass on what
     /// was not given.
     #[must_use]
