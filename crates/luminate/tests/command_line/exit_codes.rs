@@ -49,6 +49,21 @@ fn a_request_that_the_server_refuses_is_1_and_says_why() {
     assert!(ran.messages.contains("aggregation"), "{ran:?}");
 }
 
+/// The environment of an edge node names a store that the tables' command has nothing to do with.
+#[test]
+fn topics_are_looked_after_whatever_the_store_is() {
+    let with_rocksdb = |words| {
+        let mut command = luminate(words);
+        command.env("LUMINATE_STORAGE_BACKEND", "rocksdb");
+        command.env("LUMINATE_KAFKA_BROKERS", nobody().replace("http://", ""));
+        run(command, "").messages
+    };
+    let topics = with_rocksdb(&["topics", "check"]);
+    assert!(topics.contains("kafka_unreachable"), "{topics}");
+    let migrate = with_rocksdb(&["migrate"]);
+    assert!(migrate.contains("storage.backend"), "{migrate}");
+}
+
 #[test]
 fn a_token_needs_a_server_that_made_a_secret() {
     let folder = tempfile::tempdir().unwrap();
