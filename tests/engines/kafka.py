@@ -214,10 +214,14 @@ def main():
     parser.add_argument("--property", action="append", default=[], metavar="KEY=VALUE", help="a broker's setting")
     parser.add_argument("--heap", type=int, default=256, metavar="MIB", help="Java's heap of each node")
     parser.add_argument("--quick", action="store_true", help="compile at the first tier alone: starts sooner, runs slower")
+    parser.add_argument("--tools-only", action="store_true", help="start no node: say what runs Kafka's command-line classes")
     options = parser.parse_args()
 
     def engine(running):
         cluster = Cluster(options, running.folder)
+        if options.tools_only:
+            running.serve({"tool": cluster.command()}, " ".join(map(str, cluster.command())))
+            return
         for attempt in range(3):
             listeners = choose_ports(options)
             try:

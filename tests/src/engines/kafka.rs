@@ -49,6 +49,8 @@ pub struct Kafka {
     supervisor: Option<Supervisor>,
     /// What holds the container, where there is one.
     _container: Option<Supervisor>,
+    /// What runs Kafka's command-line classes where the brokers are not ours: fetched once somebody wants one.
+    tools: OnceLock<Supervisor>,
 }
 
 impl Kafka {
@@ -64,7 +66,12 @@ impl Kafka {
             arguments.push("--quick".to_owned());
         }
         let supervisor = Supervisor::start("kafka.py", &arguments);
-        Self { brokers: supervisor.texts("brokers"), supervisor: Some(supervisor), _container: None }
+        Self {
+            brokers: supervisor.texts("brokers"),
+            supervisor: Some(supervisor),
+            _container: None,
+            tools: OnceLock::new(),
+        }
     }
 
     /// The one cluster of this test process: that of `LUMINATE_TEST_KAFKA` (brokers, comma separated) where set, else one
@@ -72,15 +79,20 @@ impl Kafka {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Kafka> = OnceLock::new();
         SHARED.get_or_init(|| match Choice::of("LUMINATE_TEST_KAFKA") {
-            Choice::Named(brokers) => {
-                Self { brokers: brokers.split(',').map(str::to_owned).collect(), supervisor: None, _container: None }
-            }
+            Choice::Named(brokers) => Self::at(&brokers),
             Choice::Container => {
                 let container = Supervisor::start_container("kafka");
-                Self { brokers: container.texts("brokers"), supervisor: None, _container: Some(container) }
+                let brokers = container.texts("brokers").join(",");
+                Self { _container: Some(container), ..Self::at(&brokers) }
             }
             Choice::Fetched => Self::start(KafkaOptions::default()),
         })
+    }
+
+    /// A cluster that runs already; its brokers, comma separated.
+    pub(super) fn at(brokers: &str) -> Self {
+        let brokers = brokers.split(',').map(str::to_owned).collect();
+        Self { brokers, supervisor: None, _container: None, tools: OnceLock::new() }
     }
 
     /// Where clients connect, as `bootstrap.servers` wants it: comma separated.
@@ -146,7 +158,8 @@ impl Kafka {
     /// Runs a command-line class of Kafka as one who may do everything, and returns what it printed; panics where it
     /// fails. A Java machine is started for it, which takes a second.
     pub fn tool(&self, class: &str, arguments: &[&str]) -> String {
-        let brokers = self.supervisor().texts("internal").join(",");
+        // Brokers of somebody else's have one listener that we know of.
+        let brokers = self.supervisor.as_ref().map_or_else(|| self.brokers(), |own| own.texts("internal").join(","));
         let mut command = self.tool_command(class);
         command.args(["--bootstrap-server", &brokers]).args(arguments).stdin(Stdio::null());
         let output = command.output().expect("java runs");
@@ -155,9 +168,11 @@ impl Kafka {
         text
     }
 
-    /// The command that runs a command-line class of Kafka, without its arguments.
+    /// The command that runs a command-line class of Kafka, without its arguments. Where the brokers are somebody else's or run
+    /// in a container, Kafka's jars are fetched for it.
     pub fn tool_command(&self, class: &str) -> Command {
-        let words = self.supervisor().texts("tool");
+        let fetched = || Supervisor::start("kafka.py", &["--tools-only".to_owned(), "--quick".to_owned()]);
+        let words = self.supervisor.as_ref().unwrap_or_else(|| self.tools.get_or_init(fetched)).texts("tool");
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).arg(class);
         command

@@ -89,4 +89,9 @@ fn tests_share_a_cluster_and_brokers_take_settings() {
     let kafka = Kafka::start(KafkaOptions { properties, ..KafkaOptions::default() });
     let text = kafka.tool("kafka.admin.ConfigCommand", &["--describe", "--all", "--broker", "1"]);
     assert!(text.contains("message.max.bytes=4321"), "{text}");
+
+    // The same brokers as somebody else's, as `LUMINATE_TEST_KAFKA` names them: operators' tools are there too.
+    let named = Kafka::at(&kafka.brokers());
+    create_topic(&named, "named");
+    assert_eq!(kafka.tool(TOPICS, &["--list"]).trim(), "named");
 }
