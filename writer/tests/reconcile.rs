@@ -41,12 +41,7 @@ impl World {
     async fn with_erasure(erased_before: Option<u64>) -> Self {
         let (engine, brokers) =
             tokio::task::spawn_blocking(|| (ClickHouse::shared(), Kafka::shared().brokers())).await.unwrap();
-        let clickhouse = ClickHouseConfig {
-            addresses: vec![engine.url().to_owned()],
-            database: unique_name("reconcile"),
-            username: engine.username().to_owned(),
-            ..ClickHouseConfig::default()
-        };
+        let clickhouse: ClickHouseConfig = serde_json::from_value(engine.settings(&unique_name("reconcile"))).unwrap();
         migrate(&clickhouse, "test", false).await.unwrap();
         let cluster = cluster(&brokers).await;
         let published = KafkaProducer::new(&cluster).unwrap().publish((0..RECORDS).map(record).collect()).await;

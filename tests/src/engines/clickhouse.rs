@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use serde_json::{Value, json};
 use ureq::Agent;
 
 use super::choice::Choice;
@@ -113,6 +114,13 @@ impl ClickHouse {
     /// That user's password; empty where there is none.
     pub fn password(&self) -> &str {
         &self.password
+    }
+
+    /// The section `storage.clickhouse` of whoever speaks with the first node as that user.
+    pub fn settings(&self, database: &str) -> Value {
+        json!({
+            "addresses": [self.url()], "database": database, "username": self.username, "password": self.password,
+        })
     }
 
     /// Makes a database that no other test has (on the first node alone) and returns its name.

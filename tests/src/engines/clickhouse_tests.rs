@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::json;
+
 use super::{ClickHouse, ClickHouseOptions};
 use crate::{process, wait};
 
@@ -55,6 +57,11 @@ fn users_come_from_the_options() {
     let host = clickhouse.url().strip_prefix("http://").expect("a URL");
     let as_reader = ClickHouse::at(&format!("http://reader:secret@{host}/"));
     assert_eq!(as_reader.query("SELECT currentUser()"), "reader\n");
+    let settings = as_reader.settings("d");
+    let expected = json!({
+        "addresses": [format!("http://{host}")], "database": "d", "username": "reader", "password": "secret",
+    });
+    assert_eq!(settings, expected);
     let error = as_reader.try_query_on(1, "CREATE DATABASE d").expect_err("it may read only");
     assert!(error.contains("READONLY"), "{error}");
     let stranger = ClickHouse::at(&format!("http://reader:wrong@{host}"));

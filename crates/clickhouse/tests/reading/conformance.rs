@@ -44,12 +44,7 @@ impl StoreFactory for Databases {
 
     async fn open(&mut self) -> Arc<Store> {
         let server = ClickHouse::shared();
-        self.config = ClickHouseConfig {
-            addresses: vec![server.url().to_owned()],
-            database: unique_name("conformance"),
-            username: server.username().to_owned(),
-            ..ClickHouseConfig::default()
-        };
+        self.config = serde_json::from_value(server.settings(&unique_name("conformance"))).unwrap();
         migrate(&self.config, "test", false).await.unwrap();
         // The server's clock is not the suite's: to it all that has a retention has expired.
         server.query(&format!("SYSTEM STOP TTL MERGES {}.samples", self.config.database));

@@ -63,12 +63,7 @@ impl<'s> Database<'s> {
     }
 
     pub(crate) fn config(&self) -> ClickHouseConfig {
-        ClickHouseConfig {
-            addresses: vec![self.server.url().to_owned()],
-            database: self.name.clone(),
-            username: self.server.username().to_owned(),
-            ..ClickHouseConfig::default()
-        }
+        serde_json::from_value(self.server.settings(&self.name)).unwrap()
     }
 
     /// Reads it as the user of the server who may do everything.

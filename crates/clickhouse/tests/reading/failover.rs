@@ -9,12 +9,9 @@ use luminate_tests::engines::ClickHouse;
 use crate::relay::Relay;
 
 fn hosts(ways: &[&Relay]) -> Hosts {
-    Hosts::new(&ClickHouseConfig {
-        addresses: ways.iter().map(|way| format!("127.0.0.1:{}", way.port())).collect(),
-        username: ClickHouse::shared().username().to_owned(),
-        ..ClickHouseConfig::default()
-    })
-    .unwrap()
+    let config: ClickHouseConfig = serde_json::from_value(ClickHouse::shared().settings("default")).unwrap();
+    let addresses = ways.iter().map(|way| format!("127.0.0.1:{}", way.port())).collect();
+    Hosts::new(&ClickHouseConfig { addresses, ..config }).unwrap()
 }
 
 async fn ask(hosts: &Hosts) -> Result<(), ClientError> {

@@ -15,8 +15,8 @@ use crate::relay::Relay;
 
 /// The configuration of a server at this address, with what is trusted.
 fn at(address: String, ca_file: Option<PathBuf>) -> ClickHouseConfig {
-    let username = ClickHouse::shared().username().to_owned();
-    ClickHouseConfig { addresses: vec![address], username, ca_file, ..ClickHouseConfig::default() }
+    let config: ClickHouseConfig = serde_json::from_value(ClickHouse::shared().settings("default")).unwrap();
+    ClickHouseConfig { addresses: vec![address], ca_file, ..config }
 }
 
 /// What a question to the server comes to.

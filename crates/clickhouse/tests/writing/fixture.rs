@@ -57,12 +57,7 @@ impl<'e> Store<'e> {
 
 /// The settings of a database that no other test has.
 pub(crate) fn config(engine: &ClickHouse) -> ClickHouseConfig {
-    ClickHouseConfig {
-        addresses: vec![engine.url().to_owned()],
-        database: unique_name("writing"),
-        username: engine.username().to_owned(),
-        ..ClickHouseConfig::default()
-    }
+    serde_json::from_value(engine.settings(&unique_name("writing"))).unwrap()
 }
 
 pub(crate) fn sink(config: &ClickHouseConfig) -> ClickHouseSink {
