@@ -64,6 +64,7 @@ build-local: binary ## Build and install the luminate binary into PREFIX/bin (de
 test: deps-test ## All tests: units, properties, conformance, and black-box tests of the real binary
 	$(CARGO) build --release --workspace --all-targets
 	$(CARGO) test --release --workspace
+	$(CARGO) test --locked --manifest-path tests/containers/Cargo.toml
 
 clickhouse-local: ## ClickHouse on ports 8123 and 9000, in the foreground; data is kept (cache folder, or a Docker volume)
 	@scripts/deps.sh engines
@@ -96,10 +97,16 @@ docker-answers:
 
 chaos: deps-test ## Longer fault runs (a quarter of an hour with ROUNDS=10, more without); SEED=n repeats one, ONLY=name picks some
 	$(CARGO) build --release --workspace --all-targets
-	@seed="$${SEED:-$$RANDOM$$RANDOM}"; \
+	@name="chaos_$${ONLY:-}"; \
+	  runs() { $(CARGO) test --release --workspace --test black_box -- --ignored --list "$$1" | sed -n 's/^.*::\(chaos_.*\): test$$/\1/p'; }; \
+	  if [ -z "$$(runs "$$name")" ]; then \
+	    echo "no run's name begins with $$name: ONLY= takes the beginning of one of these" >&2; \
+	    runs chaos_ | sed 's/^chaos_/  /' | sort >&2; exit 1; \
+	  fi; \
+	  seed="$${SEED:-$$RANDOM$$RANDOM}"; \
 	  echo "seed $$seed: make chaos SEED=$$seed$${ROUNDS:+ ROUNDS=$$ROUNDS}$${ONLY:+ ONLY=$$ONLY} repeats its choices"; \
 	  LUMINATE_CHAOS_SEED="$$seed" LUMINATE_CHAOS_ROUNDS="$${ROUNDS:-}" $(CARGO) test --release --workspace --test black_box \
-	  -- --ignored --nocapture "chaos_$${ONLY:-}"
+	  -- --ignored --nocapture "$$name"
 
 test-coverage: deps ## Line coverage of the library crates by cargo-tarpaulin (report in the cache folder)
 	@command -v cargo-tarpaulin >/dev/null || $(CARGO) install --locked cargo-tarpaulin
