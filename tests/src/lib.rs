@@ -9,7 +9,7 @@
 //! | [`tokens`] | tokens made by hand |
 //! | [`problem`] | what every error of the API must be like |
 //! | [`observed`] | the error codes that were answered |
-//! | [`process`] | what the kernel knows of a process |
+//! | [`process`] | what the kernel knows of a process, and processes that end with ours |
 //! | [`files`] | what lies in a server's folder |
 //! | [`small_disk`] | [`SmallDisk`]: a disk that is soon full |
 //! | [`wait`] | waiting on conditions |

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::client::Client;
+use crate::process::spawn_bound;
 use crate::wait;
 
 /// The secret that the tests' servers and tokens share.
@@ -30,7 +31,8 @@ pub struct ServerOptions {
     pub no_secret: bool,
 }
 
-/// A running `luminate serve`.
+/// A running `luminate serve`. It is killed when this is dropped, and when the test process is (without a wrapper: what a wrapper has
+/// started outlives one that is killed).
 pub struct Server {
     child: Option<Child>,
     options: ServerOptions,
@@ -115,8 +117,28 @@ impl Server {
         words.push(binary.display().to_string());
         let (program, arguments) = words.split_first().expect("a program");
         let mut command = Command::new(program);
-        command.args(arguments).args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&self.data);
+        command.args(arguments).args(["serve", "--listen", "127.0.0.1:0"]);
+        self.configure(&mut command);
         command.args(&self.options.arguments);
+        command.env("LUMINATE_LOG", "info");
+        command.envs(self.options.environment.iter().cloned());
+        let log = File::create(self.log_path()).expect("a log");
+        let errors = log.try_clone().expect("a log");
+        command.stdin(Stdio::null()).stdout(log).stderr(errors);
+        self.child = Some(spawn_bound(command).expect("the server starts"));
+    }
+
+    /// A command of the same binary with the server's data, configuration and environment: for when it is stopped.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.args(words);
+        self.configure(&mut command);
+        command.envs(self.options.environment.iter().cloned());
+        command
+    }
+
+    fn configure(&self, command: &mut Command) {
+        command.arg("--data").arg(&self.data);
         if !self.options.config.is_empty() {
             let file = self.folder.path().join("luminate.yaml");
             fs::write(&file, &self.options.config).expect("the configuration is written");
@@ -131,12 +153,6 @@ impl Server {
         } else {
             command.env("JWT_SECRET", SECRET);
         }
-        command.env("LUMINATE_LOG", "info");
-        command.envs(self.options.environment.iter().cloned());
-        let log = File::create(self.log_path()).expect("a log");
-        let errors = log.try_clone().expect("a log");
-        command.stdin(Stdio::null()).stdout(log).stderr(errors);
-        self.child = Some(command.spawn().expect("the server starts"));
     }
 
     /// Waits until the process says where it listens and answers that it is ready.

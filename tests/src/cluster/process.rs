@@ -8,13 +8,16 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::Client;
+use crate::process::spawn_bound;
 use crate::server::{SECRET, profile_folder, signal};
 use crate::wait;
 
-/// A gateway, a writer or a query-api. It is killed when this is dropped.
+/// A gateway, a writer or a query-api. It is killed when this is dropped, and when the test process is.
 pub struct ServiceProcess {
     binary: &'static str,
     folder: TempDir,
+    /// All variables, where they are all that it has; else it has a configuration file.
+    environment: Option<Vec<(String, String)>>,
     child: Option<Child>,
     url: String,
     starts: u32,
@@ -30,12 +33,23 @@ impl ServiceProcess {
 
     /// Starts the service and does not wait.
     pub fn spawn(binary: &'static str, config: &Value) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut process = Self::prepare(binary, None);
         // JSON is YAML.
-        fs::write(folder.path().join("config.yaml"), config.to_string()).expect("the configuration is written");
-        let mut process = Self { binary, folder, child: None, url: String::new(), starts: 0 };
+        fs::write(process.config_file(), config.to_string()).expect("the configuration is written");
         process.spawn_again();
         process
+    }
+
+    /// Starts the service with these variables and no others, without a configuration file, and waits until it is ready.
+    pub fn start_from_environment(binary: &'static str, environment: Vec<(String, String)>) -> Self {
+        let mut process = Self::prepare(binary, Some(environment));
+        process.start_again();
+        process
+    }
+
+    fn prepare(binary: &'static str, environment: Option<Vec<(String, String)>>) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self { binary, folder, environment, child: None, url: String::new(), starts: 0 }
     }
 
     fn spawn_again(&mut self) {
@@ -44,17 +58,21 @@ impl ServiceProcess {
         let path = profile_folder().join(self.binary);
         assert!(path.exists(), "{} is missing: `make test` builds it", path.display());
         let mut command = Command::new(path);
-        command.args(["--listen", "127.0.0.1:0", "--config"]).arg(self.folder.path().join("config.yaml"));
         command.arg("--address-file").arg(self.address_file());
-        // What is set where the tests run says nothing to the service.
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LUMINATE_")) {
-            command.env_remove(name);
+        if let Some(environment) = &self.environment {
+            command.env_clear().envs(environment.iter().cloned());
+        } else {
+            command.args(["--listen", "127.0.0.1:0", "--config"]).arg(self.config_file());
+            // What is set where the tests run says nothing to the service.
+            for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LUMINATE_")) {
+                command.env_remove(name);
+            }
+            command.env("JWT_SECRET", SECRET).env("LUMINATE_LOG", "info");
         }
-        command.env("JWT_SECRET", SECRET).env("LUMINATE_LOG", "info");
         let log = File::create(self.log_path()).expect("a log");
         let errors = log.try_clone().expect("a log");
         command.stdin(Stdio::null()).stdout(log).stderr(errors);
-        self.child = Some(command.spawn().expect("the service starts"));
+        self.child = Some(spawn_bound(command).expect("the service starts"));
     }
 
     /// Starts the ended service again, on another port, and waits until it is ready.
@@ -133,6 +151,10 @@ impl ServiceProcess {
             |line: &&str| line.starts_with(name) && matches!(line.as_bytes().get(name.len()), Some(b'{' | b' '));
         let lines = text.lines().filter(of_name).filter(|line| line.contains(label));
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    fn config_file(&self) -> PathBuf {
+        self.folder.path().join("config.yaml")
     }
 
     fn log_path(&self) -> PathBuf {
