@@ -7,9 +7,38 @@ use luminate_tests::Cluster;
 use luminate_tests::chaos::Rounds;
 use luminate_tests::cluster::{ClusterOptions, Engine, Half, Load, LoadOptions, Step};
 use luminate_tests::engines::{ClickHouse, ClickHouseOptions, Kafka, KafkaOptions};
+use rand::Rng as _;
 
-/// One writer under load; at each of the moments in turn, `kill` ends an engine, and `back` starts it again.
-fn survive(mut rounds: Rounds, cluster: &Cluster, moments: &[(Step, Half)], kill: fn(&Cluster), back: fn(&Cluster)) {
+use super::broker_kills::{PARTITIONS, cluster_of_three_brokers, coordinator, leader};
+
+type Moment = (Step, Half);
+
+/// The steps that a writer takes with ClickHouse.
+const WITH_THE_STORE: [Moment; 6] = [
+    (Step::Ledger, Half::Request),
+    (Step::Ledger, Half::Answer),
+    (Step::Insert, Half::Request),
+    (Step::Insert, Half::Answer),
+    (Step::Count, Half::Request),
+    (Step::Count, Half::Answer),
+];
+
+/// The steps that a writer takes with brokers.
+const WITH_BROKERS: [Moment; 4] = [
+    (Step::Intent, Half::Request),
+    (Step::Intent, Half::Answer),
+    (Step::Settled, Half::Request),
+    (Step::Settled, Half::Answer),
+];
+
+/// One writer under load; at each of the moments in turn, `kill` ends a node of an engine, and `back` starts it again.
+fn survive(
+    mut rounds: Rounds,
+    cluster: &Cluster,
+    moments: &[Moment],
+    kill: fn(&Cluster, &mut Rounds, u64) -> usize,
+    back: fn(&Cluster, usize),
+) {
     let _gateway = cluster.start_gateway();
     let query = cluster.start_query();
     let (writer, gates) = cluster.start_gated_writer();
@@ -29,49 +58,81 @@ fn survive(mut rounds: Rounds, cluster: &Cluster, moments: &[(Step, Half)], kill
         } else {
             gates.catch(&load, step, half)
         };
-        kill(cluster);
+        let node = kill(cluster, &mut rounds, round);
         drop(held);
-        back(cluster);
+        back(cluster, node);
         load.wait_more(500);
     }
-    let verdict = cluster.assert_exactly_once(&query, &load.finish());
-    rounds.tell(&verdict);
-    assert_eq!(verdict.unknown, 0, "every request was repeated until it was acknowledged");
+    rounds.tell(cluster.assert_exactly_once(&query, &load.finish()));
     assert_eq!(writer.metric("luminate_partitions_stopped", ""), 0.0, "{}", writer.log());
+}
+
+fn kill_the_store(rounds: Rounds) {
+    let clickhouse = Engine::Own(ClickHouse::start(ClickHouseOptions::default()));
+    let cluster = Cluster::prepare(ClusterOptions { clickhouse, ..ClusterOptions::default() });
+    let kill = |cluster: &Cluster, _: &mut Rounds, _: u64| {
+        cluster.clickhouse.kill_node(1);
+        1
+    };
+    survive(rounds, &cluster, &WITH_THE_STORE, kill, |cluster, node| cluster.clickhouse.start_node(node));
+}
+
+fn kill_the_broker(rounds: Rounds) {
+    let kafka = Engine::Own(Kafka::start(KafkaOptions::default()));
+    let cluster = Cluster::prepare(ClusterOptions { kafka, ..ClusterOptions::default() });
+    let kill = |cluster: &Cluster, _: &mut Rounds, _: u64| {
+        cluster.kafka.kill_node(1);
+        1
+    };
+    survive(rounds, &cluster, &WITH_BROKERS, kill, |cluster, node| cluster.kafka.start_node(node));
+}
+
+/// One of three brokers: in turn the group's coordinator, which the step is with, and the leader of a partition.
+fn kill_one_of_three_brokers(rounds: Rounds) {
+    let cluster = cluster_of_three_brokers();
+    let kill = |cluster: &Cluster, rounds: &mut Rounds, round: u64| {
+        let partition = rounds.random.random_range(0..PARTITIONS);
+        let is_coordinator = (round / WITH_BROKERS.len() as u64).is_multiple_of(2) == round.is_multiple_of(2);
+        let victim = if is_coordinator { coordinator(cluster) } else { leader(cluster, partition) };
+        eprintln!("  broker {victim}");
+        cluster.kafka.kill_node(victim);
+        victim
+    };
+    survive(rounds, &cluster, &WITH_BROKERS, kill, |cluster, node| cluster.kafka.start_node(node));
+}
+
+#[test]
+fn a_store_killed_at_any_step_of_a_writer_has_each_sample_once() {
+    kill_the_store(Rounds::few("store killed at steps", WITH_THE_STORE.len() as u64));
+}
+
+#[test]
+fn a_broker_killed_at_any_step_of_a_writer_leaves_nothing_undone_or_done_twice() {
+    kill_the_broker(Rounds::few("broker killed at steps", WITH_BROKERS.len() as u64));
+}
+
+#[test]
+fn one_of_three_brokers_killed_at_any_step_of_a_writer_leaves_nothing_undone_or_done_twice() {
+    kill_one_of_three_brokers(Rounds::few("one of three brokers killed at steps", WITH_BROKERS.len() as u64));
 }
 
 /// `make chaos`.
 #[test]
 #[ignore = "long; `make chaos` runs it"]
 fn chaos_store_killed_at_steps() {
-    let clickhouse = Engine::Own(ClickHouse::start(ClickHouseOptions::default()));
-    let cluster = Cluster::prepare(ClusterOptions { clickhouse, ..ClusterOptions::default() });
-    let moments = [
-        (Step::Ledger, Half::Request),
-        (Step::Ledger, Half::Answer),
-        (Step::Insert, Half::Request),
-        (Step::Insert, Half::Answer),
-        (Step::Count, Half::Request),
-        (Step::Count, Half::Answer),
-    ];
-    let (kill, back) =
-        (|cluster: &Cluster| cluster.clickhouse.kill(), |cluster: &Cluster| cluster.clickhouse.restart());
-    survive(Rounds::many("store killed at steps", 12), &cluster, &moments, kill, back);
+    kill_the_store(Rounds::many("store killed at steps", 12));
 }
 
 /// `make chaos`.
 #[test]
 #[ignore = "long; `make chaos` runs it"]
 fn chaos_broker_killed_at_steps() {
-    let kafka = Engine::Own(Kafka::start(KafkaOptions::default()));
-    let cluster = Cluster::prepare(ClusterOptions { kafka, ..ClusterOptions::default() });
-    let moments = [
-        (Step::Intent, Half::Request),
-        (Step::Intent, Half::Answer),
-        (Step::Settled, Half::Request),
-        (Step::Settled, Half::Answer),
-    ];
-    let (kill, back) =
-        (|cluster: &Cluster| cluster.kafka.kill_node(1), |cluster: &Cluster| cluster.kafka.start_node(1));
-    survive(Rounds::many("broker killed at steps", 12), &cluster, &moments, kill, back);
+    kill_the_broker(Rounds::many("broker killed at steps", 12));
+}
+
+/// `make chaos`.
+#[test]
+#[ignore = "long; `make chaos` runs it"]
+fn chaos_one_of_three_brokers_killed_at_steps() {
+    kill_one_of_three_brokers(Rounds::many("one of three brokers killed at steps", 12));
 }

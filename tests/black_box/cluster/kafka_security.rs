@@ -46,6 +46,6 @@ fn services_get_through_and_who_is_not_let_in_is_told_why() {
         (json!({"tls": {"enabled": false, "caFile": null}}), "kafka_unreachable"),
     ];
     for (section, code) in refused {
-        assert_refused(&cluster.start_gateway_with(&section), code);
+        assert_refused(&cluster.start_gateway_with(&json!({ "kafka": section })), code);
     }
 }

@@ -6,8 +6,12 @@ use luminate_tests::chaos::Rounds;
 use luminate_tests::cluster::gate::Held;
 use luminate_tests::cluster::{ClusterOptions, Gates, Half, Load, LoadOptions, ServiceProcess, Step, client};
 use luminate_tests::samples::SampleMaker;
-use luminate_tests::{Cluster, wait};
+use luminate_tests::server::token;
+use luminate_tests::{Client, Cluster, wait};
 use rand::seq::IndexedRandom as _;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use serde_json::{Value, json};
 
 /// What becomes of what was held up when the writer died.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,22 +146,30 @@ fn a_slice_that_is_missing_when_a_writer_dies_is_stored_alone() {
     let inserts = one.gates.asked(Step::Insert);
     one.writer.start_again();
     one.assert_stored_once();
-    assert_eq!(one.gates.asked(Step::Insert) - inserts, 2, "two days were missing");
+    // One that comes back late on a busy machine sends what was missing again.
+    assert!(one.gates.asked(Step::Insert) - inserts >= 2, "two days were missing");
+    let rows = one.cluster.clickhouse.query(&format!(
+        "SELECT batch, toDate(ts) AS day, count() FROM {}.samples WHERE batch > 0 GROUP BY 1, 2 ORDER BY 2",
+        one.cluster.database()
+    ));
+    assert_eq!(rows, "1\t2025-01-01\t10\n1\t2025-01-02\t10\n1\t2025-01-03\t10\n");
 }
 
 #[test]
 fn an_insert_that_comes_after_another_writer_has_settled_is_dropped() {
     let mut one = OnePartition::start();
     let held = one.gates.hold(Step::Insert, Half::Request);
-    let (answered, settled) = (one.gates.answered(Step::Insert), one.gates.answered(Step::Settled));
+    let settled = one.gates.answered(Step::Settled);
     one.write(1);
     held.wait();
     one.writer.kill();
     one.writer.start_again();
     wait::until("the batch is settled", || (one.gates.answered(Step::Settled) > settled).then_some(()));
     one.assert_stored_once();
+    // Where a session is short and the machine busy, a batch may be settled more than once.
+    let before = one.gates.answered(Step::Insert);
     held.let_go();
-    wait::until("the late insert is answered", || (one.gates.answered(Step::Insert) == answered + 2).then_some(()));
+    wait::until("the late insert is answered", || (one.gates.answered(Step::Insert) > before).then_some(()));
     one.assert_stored_once();
 }
 
@@ -186,24 +198,61 @@ fn a_restart_after_the_window_of_deduplication_has_passed_stores_nothing_twice()
     }
 }
 
-/// Its own configuration, and that of the gateways, are of no concern to a batch whose intent is noted.
+/// A record that no decoder takes, with the key of a tenant's records, on the only partition.
+fn write_broken_record(cluster: &Cluster, tenant: &str) {
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", cluster.kafka.brokers()).create().unwrap();
+    let (topic, key) = (cluster.samples_topic(), format!("{tenant}/0"));
+    producer.send(BaseRecord::to(&topic).partition(0).key(&key).payload("broken")).map_err(|(error, _)| error).unwrap();
+    producer.flush(wait::PATIENCE).unwrap();
+    assert_eq!(producer.in_flight_count(), 0);
+}
+
+/// Its own configuration, and that of the gateways, are of no concern to a batch whose intent is noted: another writer stores
+/// it as the first would have, with the same bounds, the same repeats recognised, and the retention that gateways gave it.
 #[test]
 fn what_is_configured_anew_changes_nothing_about_an_open_batch() {
-    let mut one = OnePartition::start();
-    let held = one.gates.hold_after(2, Step::Insert, Half::Answer);
-    one.write(3);
+    const REQUEST: u64 = 30;
+    // Nothing but the fourth request that is no repeat makes a batch of them.
+    let writer = json!({"writer": {"batch": {"maxAge": "1h", "maxSamples": 4 * REQUEST}}});
+    let retention = json!({"defaultDays": 3000});
+    let cluster = Cluster::prepare(ClusterOptions { partitions: 1, writer, retention, ..ClusterOptions::default() });
+    let (gateway, query) = (cluster.start_gateway(), cluster.start_query());
+    let (mut first, gates) = cluster.start_gated_writer();
+    let held = gates.hold(Step::Insert, Half::Request);
+    let mut maker = SampleMaker::new(1);
+    let write = |gateway: &ServiceProcess, key: &str, body: &Value| {
+        let written = client(gateway, "acme").post_json("/api/v1/write", &[("Idempotency-Key", key)], body).unwrap();
+        assert_eq!(written.status, 202, "{}", written.json());
+        written.json()["receipt"].as_str().unwrap().to_owned()
+    };
+    let mut body = || maker.body("steps", REQUEST as usize).0;
+    let repeated = body();
+    write(&gateway, "first", &repeated);
+    write(&gateway, "second", &body());
+    write_broken_record(&cluster, "acme");
+    write(&gateway, "third", &body());
+    write(&gateway, "first", &repeated);
+    write(&gateway, "fourth", &body());
     held.wait();
-    one.writer.kill();
+    first.kill();
     drop(held);
-    let inserts = one.gates.asked(Step::Insert);
-    let mut settings = one.gates.config();
-    settings["writer"] = serde_json::json!({
+    assert!(cluster.stored_numbers("acme", "steps").is_empty(), "the insert never arrived");
+
+    let later = cluster.start_gateway_with(&json!({"retention": {"defaultDays": 2000}}));
+    let receipt = write(&later, "fifth", &body());
+    let second = cluster.start_writer_with(&json!({"writer": {
         "batch": {"maxSamples": 7, "maxBytes": "1KiB", "maxAge": "1ms"}, "idempotency": {"maxEntries": 1},
         "deadLetters": {"maxBytes": "1KiB"},
-    });
-    one.writer = one.cluster.start_writer_with(&settings);
-    one.assert_stored_once();
-    assert_eq!(one.gates.asked(Step::Insert), inserts, "all was there: nothing is inserted");
-    one.write(1);
-    one.assert_stored_once();
+    }}));
+    assert_eq!(client(&query, "acme").count(Some(&receipt), "steps"), 5 * REQUEST);
+    let rows = cluster.clickhouse.query(&format!(
+        "SELECT batch, retention_days, count(), uniqExact(value), min(value), max(value) FROM {}.samples GROUP BY 1, 2 ORDER BY 1",
+        cluster.database()
+    ));
+    assert_eq!(rows, "0\t3000\t120\t120\t0\t119\n6\t2000\t30\t30\t120\t149\n");
+    let letters = Client::new(second.url(), &token("acme", "admin")).get("/api/v1/admin/dead-letters").json();
+    let letters = letters["deadLetters"].as_array().unwrap();
+    assert!(letters.len() == 1 && letters[0]["code"] == "record_malformed", "{letters:?}");
+    cluster.operate(&["reconcile"]);
 }

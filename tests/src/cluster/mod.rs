@@ -120,10 +120,7 @@ impl Cluster {
             "librdkafka": {"heartbeat.interval.ms": "300"},
         });
         merge(&mut kafka, &options.kafka_section);
-        let clickhouse = json!({
-            "addresses": [options.clickhouse.url()], "database": database,
-            "username": options.clickhouse.username(), "password": options.clickhouse.password(),
-        });
+        let clickhouse = options.clickhouse.settings(&database);
         let mut gateway = json!({
             "kafka": kafka, "retention": options.retention,
             "gateway": {"rateLimit": {"requestsPerSecond": 1_000_000, "samplesPerSecond": 100_000_000}},
@@ -152,13 +149,18 @@ impl Cluster {
         cluster
     }
 
-    /// Runs a command of an operator, who has a writer's configuration; it must succeed.
-    pub fn operate(&self, words: &[&str]) -> Output {
+    /// Runs a command of an operator, who has a writer's configuration.
+    pub fn try_operate(&self, words: &[&str]) -> Output {
         let file = self.folder.path().join("operator.yaml");
         // JSON is YAML.
         std::fs::write(&file, self.writer.to_string()).expect("the configuration is written");
         let output = Command::new(binary()).args(words).arg("--config").arg(file).env("JWT_SECRET", SECRET).output();
-        let output = output.expect("the command runs");
+        output.expect("the command runs")
+    }
+
+    /// The same; it must succeed.
+    pub fn operate(&self, words: &[&str]) -> Output {
+        let output = self.try_operate(words);
         assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
         output
     }
@@ -170,10 +172,10 @@ impl Cluster {
         gateway
     }
 
-    /// Starts a gateway with other keys in its section `kafka`. Nobody writes to it but the test.
-    pub fn start_gateway_with(&self, kafka_section: &Value) -> ServiceProcess {
+    /// Starts a gateway with more set beside its configuration. Nobody writes to it but the test.
+    pub fn start_gateway_with(&self, more: &Value) -> ServiceProcess {
         let mut config = self.gateway.clone();
-        merge(&mut config["kafka"], kafka_section);
+        merge(&mut config, more);
         ServiceProcess::start("luminate-gateway", &config)
     }
 

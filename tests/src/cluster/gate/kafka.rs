@@ -48,10 +48,11 @@ pub(super) fn relay(connection: Connection) -> io::Result<()> {
     answering.join().expect("answers are relayed")
 }
 
-/// Which step of the protocol a writer's request is. Its producer writes nothing but dead letters.
+/// Which step of the protocol a request is: a writer's, whose producer writes nothing but dead letters, or a gateway's.
 fn step(api: i16, request: &[u8]) -> Option<Step> {
     match api {
-        PRODUCE => Some(Step::DeadLetters),
+        PRODUCE if contains(request, b"deadletters") => Some(Step::DeadLetters),
+        PRODUCE => Some(Step::Records),
         OFFSET_COMMIT if contains(request, b"\"shard\"") => Some(Step::Intent),
         OFFSET_COMMIT => Some(Step::Settled),
         _ => None,
@@ -63,7 +64,7 @@ struct Answers {
     from: TcpStream,
     to: TcpStream,
     asked: Asked,
-    ports: (u16, u16),
+    ports: Arc<BTreeMap<u16, u16>>,
 }
 
 impl Answers {
@@ -73,7 +74,7 @@ impl Answers {
             let number = [answer[4], answer[5], answer[6], answer[7]];
             let (api, step) = self.asked.lock().unwrap().remove(&number).unwrap_or((-1, None));
             if matches!(api, METADATA | FIND_COORDINATOR) {
-                replace_ports(&mut answer, self.ports);
+                replace_ports(&mut answer, &self.ports);
             }
             let fate = step.map_or(Fate::Pass, |step| watch.admit(step, Half::Answer));
             forward(&mut self.to, &answer, fate)?;
@@ -95,11 +96,16 @@ fn frame(from: &mut TcpStream) -> io::Result<Vec<u8>> {
 }
 
 /// In whatever version of the format, a broker's host is followed by its port, in four bytes.
-fn replace_ports(answer: &mut [u8], (theirs, ours): (u16, u16)) {
-    let place = [HOST, &u32::from(theirs).to_be_bytes()].concat();
+fn replace_ports(answer: &mut [u8], ports: &BTreeMap<u16, u16>) {
     for at in 0..answer.len() {
-        if answer[at..].starts_with(&place) {
-            answer[at + HOST.len()..at + place.len()].copy_from_slice(&u32::from(ours).to_be_bytes());
+        let Some([high, low, port @ ..]) = answer[at..].strip_prefix(HOST).and_then(|rest| rest.first_chunk::<4>())
+        else {
+            continue;
+        };
+        let ours = ports.get(&u16::from_be_bytes(*port)).filter(|_| (*high, *low) == (0, 0));
+        if let Some(ours) = ours {
+            let end = at + HOST.len() + 4;
+            answer[end - 2..end].copy_from_slice(&ours.to_be_bytes());
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Gates between a writer and its engines: they let everything pass, recognise each step of the writer's protocol on the wire,
-//! and hold up the one that a test asks for. A writer that is killed meanwhile dies at exactly that step.
+//! and hold up the one that a test asks for. A writer that is killed meanwhile dies at exactly that step. So does a gateway that
+//! writes its records through them.
 //!
 //! | module | holds |
 //! |---|---|
@@ -28,6 +29,8 @@ pub enum Step {
     Intent,
     /// Dead letters, before the batch they come from.
     DeadLetters,
+    /// Records of a gateway.
+    Records,
     /// What is erased is looked up, between the intent and the insert.
     Ledger,
     /// One slice of a batch.
@@ -47,31 +50,35 @@ pub enum Half {
     Answer,
 }
 
-/// The gates of one writer.
+/// The gates of one writer, or of one gateway.
 pub struct Gates {
-    kafka: Gate,
-    clickhouse: Gate,
+    kafka: Vec<Gate>,
+    clickhouse: Vec<Gate>,
     watch: Arc<Watch>,
 }
 
 impl Gates {
-    /// Gates before the first broker and the first database server of a cluster. The broker must be the only one.
+    /// Gates before the brokers and the first database server of a cluster.
     pub fn before(cluster: &Cluster) -> Self {
         let watch = Arc::new(Watch::default());
-        let broker = cluster.kafka.brokers();
-        assert!(!broker.contains(','), "a gate stands before one broker: {broker}");
-        let server = cluster.clickhouse.url().strip_prefix("http://").expect("http").to_owned();
-        let kafka = Gate::open(&broker, &watch, kafka::relay);
-        let clickhouse = Gate::open(&server, &watch, clickhouse::relay);
+        let brokers = cluster.kafka.brokers();
+        let server = cluster.clickhouse.url().strip_prefix("http://").expect("http");
+        let kafka = Gate::open(&brokers.split(',').collect::<Vec<_>>(), &watch, kafka::relay);
+        let clickhouse = Gate::open(&[server], &watch, clickhouse::relay);
         Self { kafka, clickhouse, watch }
     }
 
     /// What a writer's configuration has in place of the engines.
     pub fn config(&self) -> Value {
-        json!({
-            "kafka": {"brokers": [self.kafka.address()]},
-            "storage": {"clickhouse": {"addresses": [format!("http://{}", self.clickhouse.address())]}},
-        })
+        let servers: Vec<_> = self.clickhouse.iter().map(|gate| format!("http://{}", gate.address())).collect();
+        let mut config = self.gateway_config();
+        config["storage"] = json!({"clickhouse": {"addresses": servers}});
+        config
+    }
+
+    /// What a gateway's configuration has in place of the brokers.
+    pub fn gateway_config(&self) -> Value {
+        json!({"kafka": {"brokers": self.kafka.iter().map(Gate::address).collect::<Vec<_>>()}})
     }
 
     /// Will hold up the next such step.

@@ -1,5 +1,6 @@
 //! The threads of a gate: one that accepts, and those of each connection, which end with it.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Fate, Watch};
 
-/// A port of our own before an engine's.
+/// A port of our own before that of an engine's node.
 pub(super) struct Gate {
     address: String,
     closed: Arc<AtomicBool>,
@@ -17,28 +18,44 @@ pub(super) struct Gate {
 pub(super) struct Connection {
     pub(super) client: TcpStream,
     pub(super) server: TcpStream,
-    /// Port of the engine, and ours in place of it.
-    pub(super) ports: (u16, u16),
+    /// Ports of the engine's nodes, and ours in place of them.
+    pub(super) ports: Arc<BTreeMap<u16, u16>>,
     pub(super) watch: Arc<Watch>,
 }
 
 impl Gate {
-    /// Opens a gate before `server`; `relay` takes each connection to its end.
-    pub(super) fn open(server: &str, watch: &Arc<Watch>, relay: fn(Connection) -> io::Result<()>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let own = listener.local_addr().expect("an address").port();
-        let (_, port) = server.rsplit_once(':').expect("host:port");
-        let ports = (port.parse().expect("a port"), own);
+    /// Opens a gate before each of an engine's nodes; `relay` takes each connection to its end.
+    pub(super) fn open(nodes: &[&str], watch: &Arc<Watch>, relay: fn(Connection) -> io::Result<()>) -> Vec<Self> {
+        let listeners = nodes.iter().map(|node| {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+            let own = listener.local_addr().expect("an address").port();
+            let (_, port) = node.rsplit_once(':').expect("host:port");
+            (listener, (port.parse().expect("a port"), own))
+        });
+        let (listeners, ports): (Vec<_>, BTreeMap<u16, u16>) = listeners.unzip();
+        let ports = Arc::new(ports);
+        let gates = nodes.iter().zip(listeners);
+        gates.map(|(node, listener)| Self::before((*node).to_owned(), listener, &ports, watch, relay)).collect()
+    }
+
+    fn before(
+        node: String,
+        listener: TcpListener,
+        ports: &Arc<BTreeMap<u16, u16>>,
+        watch: &Arc<Watch>,
+        relay: fn(Connection) -> io::Result<()>,
+    ) -> Self {
+        let address = listener.local_addr().expect("an address").to_string();
         let closed = Arc::new(AtomicBool::new(false));
-        let (server, watch, is_closed) = (server.to_owned(), Arc::clone(watch), Arc::clone(&closed));
+        let (ports, watch, is_closed) = (Arc::clone(ports), Arc::clone(watch), Arc::clone(&closed));
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 if is_closed.load(Ordering::Acquire) {
                     break;
                 }
                 // An engine that is gone closes the door: the client comes again.
-                let Ok(server) = TcpStream::connect(&server) else { continue };
-                let connection = Connection { client, server, ports, watch: Arc::clone(&watch) };
+                let Ok(server) = TcpStream::connect(&node) else { continue };
+                let connection = Connection { client, server, ports: Arc::clone(&ports), watch: Arc::clone(&watch) };
                 std::thread::spawn(move || {
                     let (client, server) = (connection.client.try_clone(), connection.server.try_clone());
                     // However it ended, both sides are told.
@@ -49,7 +66,7 @@ impl Gate {
                 });
             }
         });
-        Self { address: format!("127.0.0.1:{own}"), closed }
+        Self { address, closed }
     }
 
     pub(super) fn address(&self) -> &str {
