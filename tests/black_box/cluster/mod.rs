@@ -5,6 +5,9 @@
 //! | `verdict` | the judge of the others finds what is doubled, lost or foreign |
 //! | `mending` | what was lost in the store is stored again from Kafka |
 //! | `end_to_end` | real data through two gateways and a direct producer comes out whole; a repeat is stored once |
+//! | `environment` | each service runs from the environment alone |
+//! | `erase` | a tenant is erased under load at one of two writers, which is killed meanwhile |
+//! | `schema_registry` | records that name their schema by a number wait for a registry that is away |
 //! | `writer_kills` | `kill -9` of writers at any moment |
 //! | `protocol_steps` | `kill -9` of writers at each step of their protocol |
 //! | `engine_steps` | `kill -9` of ClickHouse and of the broker while a writer is at a step with them |
@@ -24,6 +27,8 @@ mod broker_kills;
 mod direct_producers;
 mod end_to_end;
 mod engine_steps;
+mod environment;
+mod erase;
 mod frozen_writer;
 mod gateway_kills;
 mod kafka_security;
@@ -31,6 +36,7 @@ mod mending;
 mod protocol_steps;
 mod queue_outage;
 mod scaling;
+mod schema_registry;
 mod stopped_partitions;
 mod store_outage;
 mod store_torn;
