@@ -43,7 +43,7 @@ fn survive(mut rounds: Rounds) {
     }
     load.wait_more(1);
     let written = load.finish();
-    let verdict = assert_exactly_once(&server, &written);
+    let verdict = assert_exactly_once(&mut server, &written);
     let rows = rows_by_number(&clickhouse, &database);
     assert!(rows.values().all(|times| *times == 1), "rows are doubled in the table");
     assert_eq!(rows.len() as u64, verdict.stored, "the table and the queries tell the same");

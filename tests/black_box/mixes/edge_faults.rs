@@ -24,7 +24,7 @@ fn survive(mut rounds: Rounds) {
         crash(&doors, &mut edge);
     }
     load.wait_more(1);
-    rounds.tell(assert_exactly_once(&edge, &load.finish()));
+    rounds.tell(assert_exactly_once(&mut edge, &load.finish()));
 }
 
 #[test]

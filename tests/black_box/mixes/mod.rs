@@ -90,8 +90,8 @@ fn crash(doors: &Doors, server: &mut Server) {
 }
 
 /// Waits, by each tenant's receipt, until what it wrote is stored; then every acknowledged sample must be there once, by what
-/// queries answer.
-fn assert_exactly_once(server: &Server, written: &[Written]) -> Verdict {
+/// queries answer, and, once the server is stopped, `luminate reconcile` must find nothing wrong.
+fn assert_exactly_once(server: &mut Server, written: &[Written]) -> Verdict {
     let mut verdict = Verdict::default();
     for tenant in written {
         let client = server.client(&tenant.tenant);
@@ -101,5 +101,11 @@ fn assert_exactly_once(server: &Server, written: &[Written]) -> Verdict {
         verdict.add(tenant, &stored, answered, |_| String::new());
     }
     assert!(verdict.acknowledged > 0, "nothing was acknowledged: this run proves nothing");
+    assert!(server.stop().success(), "{}", server.log());
+    let output = server.command(&["reconcile", "--json"]).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    assert!(output.status.success() && report["clean"] == true, "{report}");
+    assert!(report["expected"].as_u64().unwrap() > 0, "nothing was compared: this run proves nothing: {report}");
     verdict
 }
