@@ -345,6 +345,8 @@ async fn damage_stops_one_partition_loudly_and_no_other() {
     let sink = TestSink::new();
     sink.damaged.store(1, Ordering::Relaxed);
     let running = Running::start(queue, sink, WriterConfig::default());
+    // Seven seconds before the time that the writer's clock shows.
+    running.queue.set_time(1_699_999_993_000);
     running.queue.append_raw(0, consumed(0, "acme/0", luminate_schemas::encode(&columns(&[1])))).unwrap();
     tokio::time::sleep(Duration::from_secs(3)).await;
     running.queue.append_raw(1, consumed(0, "acme/0", luminate_schemas::encode(&columns(&[2])))).unwrap();
@@ -357,6 +359,8 @@ async fn damage_stops_one_partition_loudly_and_no_other() {
     assert_eq!(running.lifecycle.metrics().partitions_stopped.get(), 1.0);
     assert_eq!(running.lifecycle.metrics().consumer_lag.with([&running.queue.source(0).to_string()]).get(), 1.0);
     assert_eq!(running.lifecycle.metrics().consumer_lag.with([&running.queue.source(1).to_string()]).get(), 0.0);
+    assert_eq!(running.lifecycle.metrics().consumer_delay.with([&running.queue.source(0).to_string()]).get(), 7.0);
+    assert_eq!(running.lifecycle.metrics().consumer_delay.with([&running.queue.source(1).to_string()]).get(), 0.0);
     running.stop().await;
 }
 
