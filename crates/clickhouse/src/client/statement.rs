@@ -4,6 +4,12 @@ use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
+/// How long a statement is waited for unless it says otherwise: most ask for little that the server knows by heart.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Most bytes of a parameter's value before it is escaped. The server takes 128 KiB for each, and escaping at most doubles.
+pub(crate) const PARAMETER_BYTES: usize = 48 << 10;
+
 /// SQL text with the values of its `{name:Type}` placeholders and the settings of this one execution. Whatever a user has
 /// sent is a parameter; the text is only ever made of what stands in this crate.
 #[derive(Debug, Clone)]
@@ -15,9 +21,9 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// A statement without parameters and settings. It names no output format: that is the caller's who reads the answer.
+    /// A statement without parameters and settings, for whose answer 10 seconds are enough. It names no output format: that is the caller's who reads the answer.
     pub fn new(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), parameters: Vec::new(), settings: Vec::new(), limit: None }
+        Self { sql: sql.into(), parameters: Vec::new(), settings: Vec::new(), limit: Some(PATIENCE) }
     }
 
     /// Waits for the answer (of a query: its first bytes, of small results all of it) for this long at most. A server that is
@@ -25,6 +31,13 @@ impl Statement {
     #[must_use]
     pub fn within(mut self, limit: Duration) -> Self {
         self.limit = Some(limit);
+        self
+    }
+
+    /// Waits for the answer as long as the caller does, who must have a limit of its own.
+    #[must_use]
+    pub fn within_callers_limit(mut self) -> Self {
+        self.limit = None;
         self
     }
 
@@ -92,6 +105,25 @@ impl Statement {
         self.settings.push((name.into(), value.to_string()));
         self
     }
+}
+
+/// Strings in lists that fit into parameters, each list but those of a single string.
+pub(crate) fn lists<'v>(values: impl IntoIterator<Item = &'v str>) -> Vec<Vec<&'v str>> {
+    let mut lists: Vec<Vec<&str>> = Vec::new();
+    let mut bytes = usize::MAX;
+    for value in values {
+        // Quotes and comma included.
+        let size = value.len() + 3;
+        match lists.last_mut().filter(|_| bytes.saturating_add(size) <= PARAMETER_BYTES) {
+            Some(list) => list.push(value),
+            None => {
+                lists.push(vec![value]);
+                bytes = 0;
+            }
+        }
+        bytes += size;
+    }
+    lists
 }
 
 /// Numbers whose text ClickHouse reads as Rust writes it.

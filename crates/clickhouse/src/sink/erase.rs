@@ -7,12 +7,15 @@ use luminate_model::{Offset, Source, TenantId};
 use luminate_storage::{NotedErasure, StorageError};
 
 use super::failure::unavailable;
+use super::ledger::SOURCES_AT_ONCE;
 use crate::client::{Host, Shard, Statement};
 
 /// Time between two looks at whether files are gone.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Time for such a look.
 const LOOK_LIMIT: Duration = Duration::from_secs(60);
+/// Time to find a tenant's rows.
+const SEARCH_LIMIT: Duration = Duration::from_secs(600);
 /// Time that a mutation may take, and that files of replaced parts may take to go. A repeat goes on.
 const LONGEST: Duration = Duration::from_secs(3600);
 
@@ -31,7 +34,7 @@ impl Eraser<'_> {
         let sql = format!(
             "SELECT source, max(batch) FROM {database}.{table} WHERE tenant = {{tenant:String}} GROUP BY source"
         );
-        let statement = Statement::new(sql).text("tenant", tenant.as_str());
+        let statement = Statement::new(sql).text("tenant", tenant.as_str()).within(SEARCH_LIMIT);
         let rows: Vec<(String, u64)> = self.shard.replicas.rows(&statement).await.map_err(unavailable)?;
         let parse = |source: &str| {
             source.parse().map_err(|_| StorageError::Damaged(format!("rows of the source `{source}`, which cannot be")))
@@ -41,9 +44,21 @@ impl Eraser<'_> {
 
     /// Removes the rows and waits until their files are gone; returns how many there were.
     pub(super) async fn remove(&self, erasure: &NotedErasure) -> Result<u64, StorageError> {
+        let mut rows = 0;
+        for condition in covered(erasure) {
+            rows += self.remove_rows(&condition).await?;
+        }
+        for host in self.shard.replicas.all() {
+            self.wait_for_files(host).await?;
+        }
+        Ok(rows)
+    }
+
+    /// Removes the rows that meet the condition; returns how many there were.
+    async fn remove_rows(&self, condition: &str) -> Result<u64, StorageError> {
         let Self { shard, database, table } = self;
-        let condition = covered(erasure);
-        let count = Statement::new(format!("SELECT count() FROM {database}.{table} WHERE {condition}"));
+        let count =
+            Statement::new(format!("SELECT count() FROM {database}.{table} WHERE {condition}")).within(SEARCH_LIMIT);
         let rows = self.count(&count).await?;
         if rows > 0 {
             let delete = Statement::new(format!("ALTER TABLE {database}.{table} DELETE WHERE {condition}"))
@@ -55,9 +70,6 @@ impl Eraser<'_> {
             if left > 0 {
                 return Err(StorageError::Unavailable(format!("{left} rows are left of those that are to be erased")));
             }
-        }
-        for host in shard.replicas.all() {
-            self.wait_for_files(host).await?;
         }
         Ok(rows)
     }
@@ -90,12 +102,15 @@ impl Eraser<'_> {
     }
 }
 
-/// The condition on rows that the erasure covers. Tenants and sources are of a few plain characters by their types: they can
+/// The conditions on rows that the erasure covers: as many as a text holds, because texts have a limit. Tenants and sources are of a few plain characters by their types: they can
 /// stand in the text, and in a mutation, which is kept as text, they must.
-fn covered(erasure: &NotedErasure) -> String {
-    let sources = erasure.up_to.iter().map(|(source, next)| format!("(source = '{source}' AND batch < {next})"));
-    let sources: Vec<String> = sources.collect();
-    format!("tenant = '{}' AND ({})", erasure.tenant.as_str(), sources.join(" OR "))
+fn covered(erasure: &NotedErasure) -> impl Iterator<Item = String> {
+    let tenant = erasure.tenant.as_str();
+    erasure.up_to.chunks(SOURCES_AT_ONCE).map(move |some| {
+        let sources = some.iter().map(|(source, next)| format!("(source = '{source}' AND batch < {next})"));
+        let sources: Vec<String> = sources.collect();
+        format!("tenant = '{tenant}' AND ({})", sources.join(" OR "))
+    })
 }
 
 #[cfg(test)]
@@ -105,15 +120,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn conditions_fit_into_statements() {
+        let source = |partition| Source { incarnation: Incarnation([0; 16]), partition: u32::MAX - partition };
+        #[allow(clippy::disallowed_methods, clippy::unwrap_used)]
+        let tenant = TenantId::parse(&"t".repeat(64)).unwrap();
+        let up_to = (0..10_000).map(|partition| (source(partition), Offset(u64::MAX))).collect();
+        let conditions: Vec<String> = covered(&NotedErasure { tenant, up_to }).collect();
+        // `max_query_size` of a server is 256 KiB unless told.
+        assert!(conditions.iter().all(|condition| condition.len() < 200 << 10));
+        assert_eq!(conditions.iter().map(|condition| condition.matches("source =").count()).sum::<usize>(), 10_000);
+    }
+
+    #[test]
     fn the_condition_names_every_source() {
         let source = |partition| Source { incarnation: Incarnation([0; 16]), partition };
         #[allow(clippy::disallowed_methods, clippy::unwrap_used)]
         let tenant = TenantId::parse("acme").unwrap();
         let erasure = NotedErasure { tenant, up_to: vec![(source(0), Offset(7)), (source(1), Offset(9))] };
         assert_eq!(
-            covered(&erasure),
-            "tenant = 'acme' AND ((source = 'AAAAAAAAAAAAAAAAAAAAAA/0' AND batch < 7) OR \
-             (source = 'AAAAAAAAAAAAAAAAAAAAAA/1' AND batch < 9))"
+            covered(&erasure).collect::<Vec<_>>(),
+            ["tenant = 'acme' AND ((source = 'AAAAAAAAAAAAAAAAAAAAAA/0' AND batch < 7) OR \
+              (source = 'AAAAAAAAAAAAAAAAAAAAAA/1' AND batch < 9))"]
         );
     }
 }

@@ -18,6 +18,9 @@ use crate::client::{ClientError, Host, Statement};
 /// Time for noting and reading erasures.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Sources that one statement names: a parameter may have 128 KiB, a source has at most 33 bytes.
+pub(super) const SOURCES_AT_ONCE: usize = 1000;
+
 /// What the ledger says of the records of a source from `first` on.
 pub(super) async fn ends(
     host: &Host,
@@ -35,7 +38,7 @@ pub(super) async fn ends(
     rows.into_iter().map(|(tenant, next)| Ok((parse_tenant(&tenant)?, Offset(next)))).collect()
 }
 
-/// Adds rows to the ledger. Durable when this returns.
+/// Adds rows to the ledger. Durable when this returns; after an error some may be there, which noting them again mends.
 pub(super) async fn note(
     host: &Host,
     database: &str,
@@ -47,15 +50,18 @@ pub(super) async fn note(
          SELECT {{tenant:String}}, place.1, place.2, {{finished:Bool}} \
          FROM (SELECT arrayJoin(arrayZip({{sources:Array(String)}}, {{nexts:Array(UInt64)}})) AS place)"
     );
-    let sources: Vec<String> = erasure.up_to.iter().map(|(source, _)| source.to_string()).collect();
-    let statement = Statement::new(sql)
-        .text("tenant", erasure.tenant.as_str())
-        .text("finished", if finished { "true" } else { "false" })
-        .texts("sources", sources.iter().map(String::as_str))
-        .numbers("nexts", erasure.up_to.iter().map(|(_, next)| next.0))
-        .setting("async_insert", 0)
-        .within(LIMIT);
-    host.execute(statement).await
+    for some in erasure.up_to.chunks(SOURCES_AT_ONCE) {
+        let sources: Vec<String> = some.iter().map(|(source, _)| source.to_string()).collect();
+        let statement = Statement::new(&sql)
+            .text("tenant", erasure.tenant.as_str())
+            .text("finished", if finished { "true" } else { "false" })
+            .texts("sources", sources.iter().map(String::as_str))
+            .numbers("nexts", some.iter().map(|(_, next)| next.0))
+            .setting("async_insert", 0)
+            .within(LIMIT);
+        host.execute(statement).await?;
+    }
+    Ok(())
 }
 
 /// All erasures of all tenants, or of one; and whether each is finished.

@@ -28,9 +28,8 @@ const FINGERPRINT: &str = "xxh3(concat(\
     arrayStringConcat(arrayMap((k, v) -> concat(toString(length(k)), ':', k, toString(length(v)), ':', v), \
         mapKeys(dimensions), mapValues(dimensions)))))";
 
-/// Where the erasure of a row's tenant ends. The lists are never empty, because `transform` refuses such.
-const ERASED_END: &str =
-    "transform(toString(tenant), {erased_tenants:Array(String)}, {erased_ends:Array(UInt64)}, toUInt64(0))";
+/// Tenants that one parameter names: it may have 128 KiB, and a tenant has at most 64 bytes.
+const TENANTS_AT_ONCE: usize = 1000;
 
 /// A batch, its rows and their sum, its cut rows and their sum.
 type BatchAnswer = (u64, u64, u64, u64, u64);
@@ -92,22 +91,34 @@ impl ClickHouseSink {
 
     /// `SELECT columns` of the rows of a scope, then `rest`; `erased_end` may be used.
     fn within(&self, scope: &ProvenanceScope, columns: &str, rest: &str) -> Statement {
-        let sql = format!(
-            "WITH {ERASED_END} AS erased_end SELECT {columns} FROM {} WHERE source = {{source:String}} \
-             AND batch >= {{first:UInt64}} AND batch < {{next:UInt64}} AND batch >= erased_end AND (retention_days = 0 OR \
-             toUnixTimestamp64Milli(ts) + toInt64(retention_days) * 86400000 > {{kept_after:Int64}}) {rest}",
-            self.table()
-        );
-        let tenants = scope.erased.keys().map(TenantId::as_str).chain([""]);
-        let ends = scope.erased.values().map(|end| end.0).chain([0]);
-        Statement::new(sql)
+        let statement = Statement::new("")
             .text("source", &scope.source.to_string())
             .number("first", scope.first.0)
             .number("next", scope.next.0)
-            .number("kept_after", scope.kept_after)
-            .texts("erased_tenants", tenants)
-            .numbers("erased_ends", ends)
+            .number("kept_after", scope.kept_after);
+        let (statement, erased_end) = erased_end(statement, &scope.erased);
+        statement.with_sql(format!(
+            "WITH {erased_end} AS erased_end SELECT {columns} FROM {} WHERE source = {{source:String}} \
+             AND batch >= {{first:UInt64}} AND batch < {{next:UInt64}} AND batch >= erased_end AND (retention_days = 0 OR \
+             toUnixTimestamp64Milli(ts) + toInt64(retention_days) * 86400000 > {{kept_after:Int64}}) {rest}",
+            self.table()
+        ))
     }
+}
+
+/// An expression of where the erasure of a row's tenant ends, 0 where there is none, and the statement with its parameters.
+fn erased_end(statement: Statement, erased: &BTreeMap<TenantId, Offset>) -> (Statement, String) {
+    let (mut statement, mut expression) = (statement, "toUInt64(0)".to_owned());
+    let erased: Vec<(&str, u64)> = erased.iter().map(|(tenant, end)| (tenant.as_str(), end.0)).collect();
+    for (at, some) in erased.chunks(TENANTS_AT_ONCE).enumerate() {
+        statement = statement
+            .texts(format!("erased_tenants{at}"), some.iter().map(|(tenant, _)| *tenant))
+            .numbers(format!("erased_ends{at}"), some.iter().map(|(_, end)| *end));
+        expression = format!(
+            "transform(toString(tenant), {{erased_tenants{at}:Array(String)}}, {{erased_ends{at}:Array(UInt64)}}, {expression})"
+        );
+    }
+    (statement, expression)
 }
 
 #[async_trait]

@@ -15,14 +15,12 @@ use super::failure::unavailable;
 use super::insert::time_limit;
 use super::layout::Replication;
 use super::plan::{Plan, Slice};
+use crate::client::statement::{PARAMETER_BYTES, lists};
 use crate::client::{Host, Statement};
 use crate::config::InsertConfig;
 
 /// How far the server's clock may be ahead of ours, ms. Rows that expire within are not judged.
 const CLOCKS_APART_MS: i64 = 3_600_000;
-/// More names than this are left out of the condition: the index then narrows by time and batch alone.
-const MAX_NAMES: usize = 1000;
-
 /// What was found of a slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -106,14 +104,23 @@ impl Counter<'_> {
             .number("next", self.next.0)
             .number("from", times().min().unwrap_or_default())
             .number("to", times().max().unwrap_or_default());
-        // Tenants are left out only together with the retention: otherwise rows would be counted that cannot be judged.
-        if judging || tenants.len() <= MAX_NAMES {
-            conditions.push_str(" AND tenant IN {tenants:Array(String)}");
-            statement = statement.texts("tenants", tenants);
+        // All tenants, however many: rows of others cannot be judged. In one statement, because between two of them an insert
+        // that is still on its way may become seen, and would look like a slice that is there in part.
+        let mut of_tenants = Vec::new();
+        for (at, list) in lists(tenants).into_iter().enumerate() {
+            of_tenants.push(format!("tenant IN {{tenants{at}:Array(String)}}"));
+            statement = statement.texts(format!("tenants{at}"), list);
         }
-        if plan.metrics.len() <= MAX_NAMES {
+        if of_tenants.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        conditions.push_str(&format!(" AND ({})", of_tenants.join(" OR ")));
+        // Metrics only narrow: where they are too many for a parameter, the index does with time and batch.
+        if let [metrics] = lists(plan.metrics.iter().copied()).as_slice()
+            && metrics.iter().map(|metric| metric.len()).sum::<usize>() <= PARAMETER_BYTES
+        {
             conditions.push_str(" AND metric IN {metrics:Array(String)}");
-            statement = statement.texts("metrics", plan.metrics.iter().copied());
+            statement = statement.texts("metrics", metrics.iter().copied());
         }
         if let Some(kept_after) = kept_after {
             conditions.push_str(

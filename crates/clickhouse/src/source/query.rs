@@ -7,9 +7,7 @@ use luminate_model::TenantId;
 
 use super::table::{self, Table};
 use crate::client::Statement;
-
-/// Most bytes of a parameter's value before it is escaped. The server takes 128 KiB for each, and escaping at most doubles.
-const PARAMETER_BYTES: usize = 48 << 10;
+use crate::client::statement::{PARAMETER_BYTES, lists};
 
 /// What is asked of one tenant's samples.
 pub(super) struct TenantQuery<'t> {
@@ -99,7 +97,8 @@ impl<'t> TenantQuery<'t> {
     /// The statement that executes a selection of this query. It names the tenant once more, for the server's log of queries
     /// and for a row policy, the second wall (`deploy/clickhouse/`).
     pub(super) fn statement(self, selection: Selection) -> Statement {
-        let statement = Statement::new(selection.0).setting("log_comment", &self.tenant);
+        // The query's deadline is watched where it is executed.
+        let statement = Statement::new(selection.0).setting("log_comment", &self.tenant).within_callers_limit();
         self.parameters.into_iter().enumerate().fold(statement, |statement, (at, parameter)| {
             let name = format!("p{at}");
             match parameter {
@@ -148,25 +147,6 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
         rest = Some(after).filter(|after| !after.is_empty());
         Some(piece)
     })
-}
-
-/// Strings in lists that fit into parameters.
-fn lists<'v>(values: impl IntoIterator<Item = &'v str>) -> Vec<Vec<&'v str>> {
-    let mut lists: Vec<Vec<&str>> = Vec::new();
-    let mut bytes = usize::MAX;
-    for value in values {
-        // Quotes and comma included.
-        let size = value.len() + 3;
-        match lists.last_mut().filter(|_| bytes.saturating_add(size) <= PARAMETER_BYTES) {
-            Some(list) => list.push(value),
-            None => {
-                lists.push(vec![value]);
-                bytes = 0;
-            }
-        }
-        bytes += size;
-    }
-    lists
 }
 
 #[cfg(test)]

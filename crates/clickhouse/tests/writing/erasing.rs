@@ -78,3 +78,19 @@ async fn sources_that_are_not_named_are_erased_too() {
     let later = batch(source(1), 8, 9).with_record(&acme, 8, 0, &samples(2, NOW, 1));
     assert_eq!(store.sink.write(later).await.unwrap().samples, 2);
 }
+
+/// Years of topics that were made again: more sources than one parameter or one text of a statement holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_may_name_thousands_of_sources() {
+    let store = Store::shared().await;
+    hurry(&store);
+    let acme = tenant("acme");
+    let last = source(9_999);
+    let stored = batch(last, 7, 8).with_record(&acme, 7, 0, &samples(2, NOW, 1));
+    store.sink.write(stored.clone()).await.unwrap();
+    let up_to: Vec<_> = (0..10_000).map(|partition| (source(partition), Offset(8))).collect();
+    assert_eq!(store.sink.erase(&acme, &up_to).await.unwrap().samples, 2);
+    assert_eq!(store.query("SELECT uniqExact(source) FROM {erasures}"), "10000");
+    assert_eq!(store.sink.write(stored).await.unwrap().erased, 2);
+    assert_eq!((store.rows(), store.sink.unfinished_erasures().await.unwrap()), (0, Vec::new()));
+}

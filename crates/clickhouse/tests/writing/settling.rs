@@ -99,3 +99,49 @@ async fn a_batch_of_many_metrics_is_counted() {
     assert_eq!(settle(&store, &batch).await.unwrap().samples, 3000);
     assert!(settle(&store, &batch).await.unwrap().already);
 }
+
+/// More tenants and longer names than a server takes in one parameter.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_many_tenants_or_long_metrics_is_counted() {
+    use luminate_storage::conformance::batches::{batch, sample};
+    let store = Store::shared().await;
+    let mut of_many = batch(super::fixture::source(0), 0, 6000);
+    for at in 0..6000 {
+        of_many =
+            of_many.with_record(&tenant(&format!("tenant-with-a-name{at:05}")), at, 0, &[sample("m", NOW, 1.0, &[])]);
+    }
+    let long: Vec<_> = (0..1000).map(|at| sample(&format!("{at:_>250}"), NOW, 1.0, &[])).collect();
+    let of_long = batch(super::fixture::source(0), 6000, 6001).with_record(&tenant("acme"), 6000, 0, &long);
+    for (batch, rows) in [(&of_many, 6000), (&of_long, 1000)] {
+        assert_eq!(settle(&store, batch).await.unwrap(), Stored { already: false, samples: rows, erased: 0 });
+        assert!(settle(&store, batch).await.unwrap().already);
+    }
+    store.query("ALTER TABLE {samples} DELETE WHERE tenant = 'tenant-with-a-name05999' SETTINGS mutations_sync = 2");
+    let part = settle(&store, &of_many).await.unwrap_err();
+    assert!(matches!(&part, StorageError::Damaged(what) if what.contains("has 5999 rows where 6000")), "{part}");
+}
+
+/// Rows of tenants that an erasure covers or cuts are nobody's proof, however many tenants there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_tenants_only_those_count_that_no_erasure_touches() {
+    use luminate_model::Offset;
+    use luminate_storage::conformance::batches::{batch, sample};
+    use luminate_storage::{NotedErasure, SampleSink as _};
+    let store = Store::shared().await;
+    let mut of_many = batch(super::fixture::source(0), 0, 6000);
+    for at in 0..6000 {
+        of_many =
+            of_many.with_record(&tenant(&format!("tenant-with-a-name{at:05}")), at, 0, &[sample("m", NOW, 1.0, &[])]);
+    }
+    assert_eq!(store.insert(&of_many).await, 6000);
+    for (name, end) in [("tenant-with-a-name00007", 6000), ("tenant-with-a-name05000", 3000)] {
+        let up_to = vec![(super::fixture::source(0), Offset(end))];
+        store.sink.note_erasure(&NotedErasure { tenant: tenant(name), up_to }).await.unwrap();
+    }
+    // Of the first all is covered, and may or may not be removed yet; of the second, what is after the end.
+    assert!(settle(&store, &of_many).await.unwrap().already);
+    store.query(
+        "ALTER TABLE {samples} DELETE WHERE tenant LIKE '%00007' OR tenant LIKE '%05000' SETTINGS mutations_sync = 2",
+    );
+    assert!(settle(&store, &of_many).await.unwrap().already);
+}
