@@ -19,8 +19,11 @@ use super::statement::Statement;
 
 /// Rows that [`Host::rows`] reads: small answers of our own statements.
 const MAX_SMALL_ANSWER: usize = 64 << 20;
-/// A host that failed is left aside for this long, as long as there are others.
-const ASIDE: Duration = Duration::from_secs(5);
+/// A host that failed is left aside for this long, as long as there are others. Longer than health takes to ask twice
+/// (`client/health.rs`), so that one that stays away stays aside.
+const ASIDE: Duration = Duration::from_secs(10);
+/// A host that was silent for less than this is not suspected when a query is given up.
+const SUSPICIOUS: Duration = Duration::from_millis(500);
 
 /// One server, spoken to over HTTP. Cheap to clone; clones share connections and state.
 #[derive(Clone)]
@@ -34,6 +37,8 @@ pub struct Host {
 struct HostState {
     /// Time since boot, ms, until when other hosts are preferred.
     aside_until: AtomicU64,
+    /// Time since boot, ms, of its last answer.
+    answered_at: AtomicU64,
     /// Why it could not be spoken to the last time; `None` where it could.
     fault: Mutex<Option<String>>,
 }
@@ -83,6 +88,7 @@ impl Host {
     /// [`ClientError`]
     pub async fn fetch(&self, statement: Statement, format: &str) -> Result<Answer, ClientError> {
         let limit = statement.limit;
+        let asked = Unanswered { host: self, since: now_ms() };
         let first_bytes = async {
             let mut cursor = self.prepare(statement).fetch_bytes(format)?;
             let first = cursor.next().await?;
@@ -90,6 +96,8 @@ impl Host {
         };
         let fetched = async { first_bytes.await.map_err(|error| ClientError::of(&self.address, error)) };
         let fetched = self.within(limit, fetched).await;
+        // It has answered, or `note` says why not.
+        std::mem::forget(asked);
         self.note(fetched)
     }
 
@@ -158,10 +166,19 @@ impl Host {
     /// Notes what a statement showed of the host.
     pub(super) fn note<T>(&self, result: Result<T, ClientError>) -> Result<T, ClientError> {
         let fault = result.as_ref().err().filter(|error| error.is_of_the_host()).map(ToString::to_string);
-        let aside = if fault.is_some() { now_ms() + ASIDE.as_millis() as u64 } else { 0 };
-        self.state.aside_until.store(aside, Ordering::Relaxed);
+        match &fault {
+            Some(_) => self.put_aside(),
+            None => {
+                self.state.answered_at.store(now_ms(), Ordering::Relaxed);
+                self.state.aside_until.store(0, Ordering::Relaxed);
+            }
+        }
         *self.state.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
         result
+    }
+
+    fn put_aside(&self) {
+        self.state.aside_until.store(now_ms() + ASIDE.as_millis() as u64, Ordering::Relaxed);
     }
 
     fn prepare(&self, statement: Statement) -> clickhouse::query::Query {
@@ -184,6 +201,25 @@ impl Host {
 
     fn bad_answer(&self, fault: String) -> ClientError {
         ClientError::Answer { host: self.address.to_string(), fault }
+    }
+}
+
+/// A query whose answer has not begun. Dropped by a caller whose time is over, it puts the host aside if that has answered
+/// nothing else meanwhile: it may be frozen, and the next query should not find out again. Where it is only slow, nothing is lost,
+/// because this is a preference.
+struct Unanswered<'h> {
+    host: &'h Host,
+    /// Time since boot, ms, when it was asked.
+    since: u64,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        let waited = now_ms().saturating_sub(self.since);
+        let answered_at = self.host.state.answered_at.load(Ordering::Relaxed);
+        if answered_at <= self.since && waited >= SUSPICIOUS.as_millis() as u64 {
+            self.host.put_aside();
+        }
     }
 }
 

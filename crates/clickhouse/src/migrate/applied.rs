@@ -1,5 +1,7 @@
 //! Which migrations a database has, and whether that fits this program.
 
+use std::time::Duration;
+
 use super::{Form, MigrateError, Migration};
 use crate::client::{ClientError, Hosts, Statement, codes};
 
@@ -14,6 +16,9 @@ ENGINE = $merge_tree_of_all
 ORDER BY number
 SETTINGS index_granularity = 8192$durable;
 ";
+
+/// Time to note a migration. What is not noted is applied again, which a table that is there already refuses.
+const NOTE_LIMIT: Duration = Duration::from_secs(60);
 
 /// A migration that was applied, as the database has it: number, name, checksum.
 type Applied = (u32, String, String);
@@ -44,7 +49,8 @@ pub(super) async fn note(hosts: &Hosts, database: &str, migration: &Migration) -
         .number("number", migration.number)
         .text("name", migration.name)
         .text("checksum", &migration.checksum())
-        .setting("async_insert", 0);
+        .setting("async_insert", 0)
+        .within(NOTE_LIMIT);
     hosts.execute(&statement).await
 }
 

@@ -4,7 +4,7 @@
 //! order. It has no time-out, because a migration that is still running must not meet a second one; who knows that its holder
 //! is dead breaks it.
 
-use super::{Form, MigrateError};
+use super::{Form, MigrateError, of_tables};
 use crate::client::{ClientError, Hosts, Statement, codes};
 
 /// Takes the lock. `holder` says who has it.
@@ -14,7 +14,7 @@ pub(super) async fn take(hosts: &Hosts, form: &Form, database: &str, holder: &st
     let on_cluster = form.on_cluster();
     let sql =
         format!("CREATE TABLE {database}.migration_lock{on_cluster} (held UInt8) ENGINE = Memory COMMENT '{holder}'");
-    match hosts.execute(&statement(form, sql)).await {
+    match hosts.execute(&of_tables(form, sql)).await {
         Err(error) if is_taken(&error) => Err(MigrateError::Locked { holder: holder_of(hosts, database).await? }),
         taken => Ok(taken?),
     }
@@ -23,11 +23,7 @@ pub(super) async fn take(hosts: &Hosts, form: &Form, database: &str, holder: &st
 /// Gives the lock back, or breaks another's.
 pub(super) async fn release(hosts: &Hosts, form: &Form, database: &str) -> Result<(), ClientError> {
     let sql = format!("DROP TABLE IF EXISTS {database}.migration_lock{} SYNC", form.on_cluster());
-    hosts.execute(&statement(form, sql)).await
-}
-
-fn statement(form: &Form, sql: String) -> Statement {
-    form.settings().iter().fold(Statement::new(sql), |statement, (name, value)| statement.setting(*name, value))
+    hosts.execute(&of_tables(form, sql)).await
 }
 
 /// A cluster's answer holds the number of each server's error only in its text.

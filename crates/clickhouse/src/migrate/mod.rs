@@ -24,6 +24,9 @@ use std::time::Duration;
 use crate::client::{ClientError, Hosts, Statement, Topology};
 use crate::config::ClickHouseConfig;
 
+/// Time for one change of tables.
+const DDL_LIMIT: Duration = Duration::from_secs(600);
+
 /// Why the tables are not what they should be.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
@@ -177,9 +180,13 @@ async fn apply(
 }
 
 async fn execute(hosts: &Hosts, form: &Form, sql: String) -> Result<(), ClientError> {
-    let settings = form.settings().iter();
-    let statement = settings.fold(Statement::new(sql), |statement, (name, value)| statement.setting(*name, value));
-    hosts.execute(&statement).await
+    hosts.execute(&of_tables(form, sql)).await
+}
+
+/// A statement that changes tables: it may have to wait for others on every server of a cluster.
+fn of_tables(form: &Form, sql: String) -> Statement {
+    let statement = Statement::new(sql).within(DDL_LIMIT);
+    form.settings().iter().fold(statement, |statement, (name, value)| statement.setting(*name, value))
 }
 
 /// A managed service is known by its engine.

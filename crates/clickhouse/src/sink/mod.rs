@@ -33,6 +33,7 @@ mod settle;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use luminate_model::{Incarnation, Offset, Source, TenantId};
@@ -48,7 +49,7 @@ use self::insert::{Inserter, time_limit};
 use self::layout::{Layout, LayoutCache};
 use self::plan::{ErasedEnds, Plan};
 use self::settle::{Counter, Verdict};
-use crate::client::{ClientError, Host, Hosts, Shard};
+use crate::client::{ClientError, Host, Hosts, Shard, Statement};
 use crate::config::{ClickHouseConfig, is_plain_name};
 use crate::migrate::form::local_samples;
 
@@ -56,6 +57,9 @@ use crate::migrate::form::local_samples;
 const FORMAT: u32 = 1;
 /// How many tokens of one slice are tried. Each that a server drops without having the rows was left by a crash.
 const MAX_ATTEMPTS: u32 = 10;
+
+/// Time for the whole cluster to have what was noted.
+const SYNC_LIMIT: Duration = Duration::from_secs(600);
 
 /// Stores batches in ClickHouse. Opens no connection before it is used.
 pub struct ClickHouseSink {
@@ -157,7 +161,7 @@ impl ClickHouseSink {
         }
         if let Some(cluster) = &self.config.cluster {
             let sync = format!("SYSTEM SYNC REPLICA ON CLUSTER '{cluster}' {database}.erasures");
-            self.hosts.execute(&crate::client::Statement::new(sync)).await.map_err(unavailable)?;
+            self.hosts.execute(&Statement::new(sync).within(SYNC_LIMIT)).await.map_err(unavailable)?;
         }
         Ok(())
     }
