@@ -214,6 +214,66 @@ async fn a_doubled_slice_is_told_and_left_alone() {
     assert_eq!(world.rows(), (ALL + SLICE, ALL));
 }
 
+/// The row of the samples whose batch is 4 that lies at the 0th second of a day: there is one.
+const ONE_ROW: &str = "batch = 4 AND toUnixTimestamp64Milli(ts) = 1735689600004";
+
+/// A slice that is there in part is what no writer leaves behind: something else has been at the table. Its rows cannot be put
+/// back one by one, because the server takes a slice whole; so it is told, and an operator decides.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_lost_row_is_told_and_left_to_an_operator() {
+    let world = World::new().await;
+    world.query(&format!("ALTER TABLE {{samples}} DELETE WHERE {ONE_ROW} SETTINGS mutations_sync = 2"));
+    assert_eq!(world.rows(), (ALL - 1, ALL - 1), "one row is lost");
+    for mend in [false, true] {
+        let report = world.compare(mend).await;
+        assert_eq!((found(&report), report.clean), ((1, 0, 0, 0), false), "{report:?}");
+        let batches = &report.sources[0].batches;
+        assert_eq!(batches.iter().map(|batch| (batch.first, batch.missing)).collect::<Vec<_>>(), [(4, 1)]);
+        let slices = batches[0].slices.iter().map(|slice| (slice.day, slice.missing));
+        assert_eq!(slices.collect::<Vec<_>>(), [(20_089, 1)]);
+        assert_eq!(world.rows(), (ALL - 1, ALL - 1), "nothing is made worse");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_doubled_row_is_told_and_left_alone() {
+    let world = World::new().await;
+    world.query(&format!(
+        "INSERT INTO {{samples}} SELECT * FROM {{samples}} WHERE {ONE_ROW} SETTINGS insert_deduplication_token = 'another'"
+    ));
+    let report = world.compare(true).await;
+    assert_eq!((found(&report), report.clean), ((0, 1, 0, 0), false), "{report:?}");
+    let batches = &report.sources[0].batches;
+    assert_eq!(batches.iter().map(|batch| (batch.first, batch.doubled)).collect::<Vec<_>>(), [(4, 1)]);
+    assert_eq!(world.rows(), (ALL + 1, ALL));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_foreign_row_is_told_and_left_alone() {
+    let world = World::new().await;
+    world.query(&format!(
+        "INSERT INTO {{samples}} SELECT tenant, metric, ts, value + 1000, dimensions, retention_days, source, batch \
+         FROM {{samples}} WHERE {ONE_ROW} SETTINGS insert_deduplication_token = 'foreign'"
+    ));
+    let report = world.compare(true).await;
+    assert_eq!((found(&report), report.clean), ((0, 0, 1, 0), false), "{report:?}");
+    let batches = &report.sources[0].batches;
+    assert_eq!(batches.iter().map(|batch| (batch.first, batch.foreign)).collect::<Vec<_>>(), [(4, 1)]);
+    assert_eq!(world.rows(), (ALL + 1, ALL + 1));
+}
+
+/// A row under another value is one lost and one foreign, not nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_was_changed_is_a_lost_and_a_foreign_one() {
+    let world = World::new().await;
+    world.query(&format!(
+        "ALTER TABLE {{samples}} UPDATE value = value + 1000 WHERE {ONE_ROW} SETTINGS mutations_sync = 2"
+    ));
+    let report = world.compare(true).await;
+    assert_eq!((found(&report), report.clean), ((1, 0, 1, 0), false), "{report:?}");
+    assert_eq!(world.rows(), (ALL, ALL));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_stored_again_in_another_batch_is_doubled() {
     let world = World::new().await;
