@@ -12,7 +12,7 @@ use luminate_storage::{
     AggregateAnswer, AggregateRequest, Batch, CataloguePage, CatalogueRequest, ChunkConsumer, Erased, NotedErasure,
     QueryContext, ReachError, Resume, SampleSink, SampleSource, ScanRequest, StorageError, Stored,
 };
-use luminate_tests::engines::{ClickHouse, unique_name};
+use luminate_tests::engines::{ClickHouse, ClickHouseOptions, unique_name};
 
 use crate::database::NoSources;
 
@@ -22,13 +22,24 @@ struct Store {
     source: ClickHouseSource,
 }
 
-/// Makes databases on the server that all tests share; it goes on where a process ends.
+/// Makes databases on a server.
 #[derive(Default)]
 struct Databases {
+    /// A server that may crash; else that which all tests share, and which goes on whatever happens.
+    own: Option<ClickHouse>,
     config: ClickHouseConfig,
 }
 
 impl Databases {
+    fn with_own_server() -> Self {
+        let own = Some(ClickHouse::start(ClickHouseOptions::default()));
+        Self { own, config: ClickHouseConfig::default() }
+    }
+
+    fn server(&self) -> &ClickHouse {
+        self.own.as_ref().unwrap_or_else(|| ClickHouse::shared())
+    }
+
     fn store(&self) -> Arc<Store> {
         let hosts = Hosts::new(&self.config).unwrap();
         Arc::new(Store {
@@ -43,28 +54,36 @@ impl StoreFactory for Databases {
     type Store = Store;
 
     async fn open(&mut self) -> Arc<Store> {
-        let server = ClickHouse::shared();
-        self.config = serde_json::from_value(server.settings(&unique_name("conformance"))).unwrap();
-        migrate(&self.config, "test", false).await.unwrap();
+        let server = self.server();
+        let config: ClickHouseConfig = serde_json::from_value(server.settings(&unique_name("conformance"))).unwrap();
+        migrate(&config, "test", false).await.unwrap();
         // The server's clock is not the suite's: to it all that has a retention has expired.
-        server.query(&format!("SYSTEM STOP TTL MERGES {}.samples", self.config.database));
+        server.query(&format!("SYSTEM STOP TTL MERGES {}.samples", config.database));
         // An erasure waits until the parts that it replaced are gone from disk.
         server.query(&format!(
             "ALTER TABLE {}.samples MODIFY SETTING old_parts_lifetime = 1, cleanup_delay_period = 1, \
          max_cleanup_delay_period = 1, cleanup_delay_period_random_add = 0",
-            self.config.database
+            config.database
         ));
+        self.config = config;
         self.store()
     }
 
-    async fn reopen(&mut self, _: Arc<Store>, _: Ending) -> Arc<Store> {
+    async fn reopen(&mut self, store: Arc<Store>, ending: Ending) -> Arc<Store> {
+        drop(store);
+        if let (Some(server), Ending::Crash) = (&self.own, ending) {
+            tokio::task::block_in_place(|| {
+                server.kill();
+                server.restart();
+            });
+        }
         self.store()
     }
 }
 
 impl Drop for Databases {
     fn drop(&mut self) {
-        let _ = ClickHouse::shared().try_query_on(1, &format!("DROP DATABASE IF EXISTS {} SYNC", self.config.database));
+        let _ = self.server().try_query_on(1, &format!("DROP DATABASE IF EXISTS {} SYNC", self.config.database));
     }
 }
 
@@ -156,4 +175,4 @@ impl SampleSource for Store {
     }
 }
 
-luminate_storage::store_conformance!(next_offset_in_queue: Databases::default());
+luminate_storage::store_conformance!(next_offset_in_queue: Databases::default(), crashing: Databases::with_own_server());

@@ -12,6 +12,12 @@
 //! luminate_storage::store_conformance!(next_offset_in_queue: MyFactory::new());
 //! ```
 //!
+//! Where a crash takes a server that the others share, `crashing` names a factory for the questions that are about crashes:
+//!
+//! ```ignore
+//! luminate_storage::store_conformance!(next_offset_in_queue: MyFactory::new(), crashing: MyFactory::with_own_server());
+//! ```
+//!
 //! Whether aggregates and raw samples are right is asked by `luminate_query::conformance`, over the same [`generate`]d
 //! histories.
 //!
@@ -103,15 +109,20 @@ macro_rules! store_conformance {
         );
     };
     (next_offset_in_queue: $factory:expr) => {
-        $crate::store_conformance!(@tests $factory;
-            writing::a_batch_is_read_back,
+        $crate::store_conformance!(next_offset_in_queue: $factory, crashing: $factory);
+    };
+    (next_offset_in_queue: $factory:expr, crashing: $crashing:expr) => {
+        $crate::store_conformance!(@tests $crashing;
             writing::a_repeat_is_stored_once,
             writing::what_is_written_survives_a_crash,
-            erasing::an_erased_tenant_is_gone_and_others_stay,
             erasing::a_replay_does_not_undo_an_erasure,
+            erasing::an_erasure_that_was_noted_survives_a_crash,
+        );
+        $crate::store_conformance!(@tests $factory;
+            writing::a_batch_is_read_back,
+            erasing::an_erased_tenant_is_gone_and_others_stay,
             erasing::an_erasure_reaches_into_what_is_to_come,
             erasing::an_erasure_may_be_repeated,
-            erasing::an_erasure_that_was_noted_survives_a_crash,
             reading::each_filter_finds_its_samples,
             reading::all_filters_must_hold,
             reading::ranges_of_time_are_half_open,
