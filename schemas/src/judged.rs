@@ -2,8 +2,9 @@
 
 use luminate_model::{Reject, SampleColumns};
 
-/// The largest value of a direct producer's record that is read, in bytes. Brokers bound what a record has compressed, so that
-/// this bounds what it takes in memory.
+/// The largest value of a direct producer's record that is read, in bytes: of what is decoded, this bounds what it takes in memory.
+/// What a batch of compressed records takes before is bounded by the Kafka client, whose bound holds for Zstandard alone: brokers
+/// compress tenants' topics so.
 pub const MAX_DIRECT_VALUE_BYTES: usize = 8 * 1024 * 1024;
 
 /// So many rejected samples of a record are kept one by one; what is rejected beyond is kept together, so that a record of

@@ -51,3 +51,54 @@ async fn differences_are_told_and_mended() {
     let kept = settings.get("segment.ms").unwrap();
     assert_eq!((kept.value.as_deref(), &kept.source), (Some("7200000"), &ConfigSource::DynamicTopic));
 }
+
+/// A value that differs from any that is wanted.
+fn another(setting: &str, wanted: &str) -> &'static str {
+    match (setting, wanted) {
+        ("cleanup.policy", "delete") => "compact",
+        ("cleanup.policy", _) => "delete",
+        ("compression.type", _) => "gzip",
+        ("max.message.bytes", _) => "12345",
+        ("message.timestamp.type", _) => "CreateTime",
+        ("min.insync.replicas", _) => "2",
+        ("retention.bytes", _) => "1073741824",
+        ("retention.ms", _) => "86400000",
+        ("unclean.leader.election.enable", _) => "true",
+        (other, _) => panic!("{other} has no other value here"),
+    }
+}
+
+/// Every setting that is wanted is compared, of the shared topic, a tenant's and that of dead letters.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_setting_is_checked() {
+    let config = config(shared_brokers().await);
+    let admin = TopicAdmin::new(&KafkaCluster::new(config.clone()).unwrap()).unwrap();
+    admin.apply(&[tenant("acme")]).await.unwrap();
+    eventually("nothing differs", || async { check(&admin).await.is_empty() }).await;
+    let desired = admin.desired(&[tenant("acme")]).await.unwrap();
+    let compressed = |topic: &str| topic.contains("acme");
+    for wanted in &desired {
+        let compression = wanted.settings.get("compression.type").map(String::as_str);
+        assert_eq!(compression, compressed(&wanted.name).then_some("zstd"), "{}", wanted.name);
+    }
+    let client: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", config.brokers.join(",")).create().unwrap();
+    let mut expected = Vec::new();
+    for wanted in &desired {
+        let mut change = AlterConfig::new(ResourceSpecifier::Topic(&wanted.name));
+        for (name, value) in &wanted.settings {
+            let found = another(name, value);
+            change = change.set(name, found);
+            let what = Difference::Setting { name, wanted: value.clone(), found: found.to_owned() };
+            expected.push(TopicDifference { topic: wanted.name.clone(), what });
+        }
+        client.alter_configs(&[change], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
+    }
+    eventually("all differences are told", || async {
+        let found = check(&admin).await;
+        expected.iter().all(|difference| found.contains(difference))
+    })
+    .await;
+    admin.apply(&[tenant("acme")]).await.unwrap();
+    eventually("all are mended", || async { check(&admin).await.is_empty() }).await;
+}

@@ -62,12 +62,15 @@ impl DesiredTopic {
 /// The shared topics, and those of the tenants named.
 pub(super) fn desired_topics(config: &KafkaConfig, copies: Copies, tenants: &[TenantId]) -> Vec<DesiredTopic> {
     let topics = &config.topics;
-    let names = tenants.iter().map(|tenant| topics.tenant.replace(TENANT_PLACEHOLDER, tenant.as_str()));
-    let samples = std::iter::once(topics.samples.clone()).chain(names).map(|name| DesiredTopic {
+    let topic = |name, settings| DesiredTopic {
         name,
         partitions: topics.partitions,
         replication: copies.replication,
-        settings: samples_settings(config, copies),
+        settings,
+    };
+    let samples = topic(topics.samples.clone(), samples_settings(config, copies));
+    let tenants = tenants.iter().map(|tenant| {
+        topic(topics.tenant.replace(TENANT_PLACEHOLDER, tenant.as_str()), tenant_settings(config, copies))
     });
     let dead_letters = DesiredTopic {
         name: topics.dead_letters.clone(),
@@ -75,7 +78,7 @@ pub(super) fn desired_topics(config: &KafkaConfig, copies: Copies, tenants: &[Te
         replication: copies.replication,
         settings: dead_letters_settings(config, copies),
     };
-    samples.chain([dead_letters]).collect()
+    std::iter::once(samples).chain(tenants).chain([dead_letters]).collect()
 }
 
 fn samples_settings(config: &KafkaConfig, copies: Copies) -> BTreeMap<&'static str, String> {
@@ -85,6 +88,14 @@ fn samples_settings(config: &KafkaConfig, copies: Copies) -> BTreeMap<&'static s
     // Time alone decides what goes.
     settings.insert("retention.bytes", "-1".to_owned());
     settings.insert("max.message.bytes", Settings::new(config).largest_batch().to_string());
+    settings
+}
+
+fn tenant_settings(config: &KafkaConfig, copies: Copies) -> BTreeMap<&'static str, String> {
+    let mut settings = samples_settings(config, copies);
+    // Brokers compress again what came otherwise. librdkafka bounds what it inflates of Zstandard, and of nothing else: a small
+    // batch of another compression could take all of a writer's memory, and of the next one's.
+    settings.insert("compression.type", "zstd".to_owned());
     settings
 }
 

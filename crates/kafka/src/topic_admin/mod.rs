@@ -131,7 +131,7 @@ impl TopicAdmin {
     }
 
     /// What is wanted: the shared topics, and one for each tenant named.
-    async fn desired(&self, tenants: &[TenantId]) -> Result<Vec<DesiredTopic>, KafkaError> {
+    pub(crate) async fn desired(&self, tenants: &[TenantId]) -> Result<Vec<DesiredTopic>, KafkaError> {
         let mut desired = desired::desired_topics(self.cluster.config(), self.copies().await?, tenants);
         for wanted in &mut desired {
             if let Some((_, found)) = self.shape(&wanted.name).await? {
