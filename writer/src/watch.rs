@@ -66,8 +66,12 @@ impl Watch {
         self.look_at_store();
         let stopped = self.pipeline.progress.stopped_sources();
         self.pipeline.metrics.partitions_stopped.set(stopped.len() as f64);
+        let unopened = self.queue.unopened();
+        self.pipeline.metrics.partitions_unopened.set(unopened as f64);
         match stopped.first() {
-            None => self.writer.up(),
+            None if unopened == 0 => self.writer.up(),
+            // The reasons name topics, and health is public.
+            None => self.writer.down(format!("{unopened} assigned partitions cannot be read yet; the log says why")),
             Some((source, reason)) => {
                 self.writer.down(format!("{} of the partitions have stopped; {source}: {reason}", stopped.len()));
             }

@@ -51,7 +51,8 @@ impl QueueAdmin for KafkaAdmin {
         let admin = self.clone();
         blocking(move || {
             let (sources, places): (Vec<Source>, Vec<Place>) = admin.partitions()?.into_iter().unzip();
-            Ok(sources.into_iter().zip(admin.cluster.ends(&places)?).collect())
+            let ends: Vec<Offset> = admin.cluster.ends(&places).into_iter().collect::<Result<_, _>>()?;
+            Ok(sources.into_iter().zip(ends).collect())
         })
         .await
     }

@@ -39,6 +39,8 @@ struct Shared {
     /// Asks; never joins the group, never fetches.
     inspector: BaseConsumer<QuietContext>,
     topics: RwLock<Arc<TopicMap>>,
+    #[cfg(test)]
+    hidden: std::sync::Mutex<std::collections::BTreeSet<String>>,
 }
 
 /// How many events of a client are taken before a call; they come one by one while brokers are away.
@@ -46,14 +48,6 @@ const EVENTS_AT_ONCE: usize = 32;
 
 /// A partition by the name of its topic.
 pub(crate) type Place = (String, u32);
-
-/// Where the records of a partition begin and end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Bounds {
-    pub(crate) begin: Offset,
-    /// The offset that the next record gets.
-    pub(crate) end: Offset,
-}
 
 impl KafkaCluster {
     /// Checks the configuration and makes a client. Asks no broker: one that is away now may come.
@@ -66,7 +60,15 @@ impl KafkaCluster {
         let context = QuietContext { health: health.clone() };
         let inspector = Settings::new(&config).inspector().create_with_context(context).map_err(KafkaError::Client)?;
         let names = TopicNames::new(&config.topics);
-        let shared = Shared { config, names, health, inspector, topics: RwLock::default() };
+        let shared = Shared {
+            config,
+            names,
+            health,
+            inspector,
+            topics: RwLock::default(),
+            #[cfg(test)]
+            hidden: std::sync::Mutex::default(),
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -121,6 +123,10 @@ impl KafkaCluster {
         &self.shared.names
     }
 
+    pub(crate) fn inspector(&self) -> &BaseConsumer<QuietContext> {
+        &self.shared.inspector
+    }
+
     pub(crate) fn health(&self) -> &BrokerHealth {
         &self.shared.health
     }
@@ -140,21 +146,55 @@ impl KafkaCluster {
 
     /// Looks up single topics of samples; those that are not there are left out. Blocks.
     pub(crate) fn describe(&self, names: &[String]) -> Result<TopicMap, QueueError> {
-        let described = self.describe_any(names)?;
-        Ok(TopicMap::new(described.into_iter().filter_map(|topic| self.shared.names.topic(topic))))
+        Ok(self.topic_map(self.describe_any(names)?))
+    }
+
+    /// The same, where a topic that brokers tell nothing of now keeps nobody from the others: it is left out. Blocks.
+    pub(crate) fn describe_told(&self, names: &[String]) -> Result<TopicMap, QueueError> {
+        let described = self.ask_for_topics(names)?;
+        for (topic, code) in &described.refused {
+            tracing::debug!(topic, %code, "a topic is not told");
+        }
+        Ok(self.topic_map(described.topics))
     }
 
     /// Looks up topics, whatever they are for. Blocks.
     pub(crate) fn describe_any(&self, names: &[String]) -> Result<Vec<native::TopicDescription>, QueueError> {
+        let described = self.ask_for_topics(names)?;
+        match described.refused.first() {
+            Some((topic, code)) => Err(QueueError::Unavailable(format!("topic {topic} is not told: {code}"))),
+            None => Ok(described.topics),
+        }
+    }
+
+    fn ask_for_topics(&self, names: &[String]) -> Result<native::Described, QueueError> {
         self.serve();
         let described = native::describe_topics(self.shared.inspector.client(), names, REQUEST_TIMEOUT);
         let described = described.map_err(|code| self.unanswered("topics are not told", &code))?;
+        #[cfg(test)]
+        let described = self.without_hidden(described);
         self.shared.health.up();
         Ok(described)
     }
 
+    fn topic_map(&self, described: Vec<native::TopicDescription>) -> TopicMap {
+        TopicMap::new(described.into_iter().filter_map(|topic| self.shared.names.topic(topic)))
+    }
+
+    #[cfg(test)]
+    fn without_hidden(&self, mut described: native::Described) -> native::Described {
+        described.topics.retain(|topic| !self.hidden().contains(&topic.name));
+        described
+    }
+
+    /// Topics that the broker that is asked has not learnt of yet.
+    #[cfg(test)]
+    pub(crate) fn hidden(&self) -> std::sync::MutexGuard<'_, std::collections::BTreeSet<String>> {
+        self.shared.hidden.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A call that got no answer, and why as far as the client knows.
-    fn unanswered(&self, doing: &str, error: &dyn Display) -> QueueError {
+    pub(crate) fn unanswered(&self, doing: &str, error: &dyn Display) -> QueueError {
         // What it has to say of its connections may come a moment after the call has failed.
         for _ in 0..LISTENINGS {
             self.serve();
@@ -165,44 +205,6 @@ impl KafkaCluster {
         }
         let fault = self.shared.health.explanation().map(|fault| format!(" ({fault})")).unwrap_or_default();
         QueueError::Unavailable(format!("{doing}: {error}{fault}"))
-    }
-
-    /// Where partitions begin and end, in the order of `places`. Blocks.
-    pub(crate) fn bounds(&self, places: &[Place]) -> Result<Vec<Bounds>, QueueError> {
-        let begins = self.offsets_at(places, rdkafka::Offset::Beginning)?;
-        let ends = self.offsets_at(places, rdkafka::Offset::End)?;
-        Ok(begins.into_iter().zip(ends).map(|(begin, end)| Bounds { begin, end }).collect())
-    }
-
-    /// Where partitions end, in the order of `places`. Blocks.
-    pub(crate) fn ends(&self, places: &[Place]) -> Result<Vec<Offset>, QueueError> {
-        self.offsets_at(places, rdkafka::Offset::End)
-    }
-
-    /// Kafka's request for offsets by time takes the beginning and the end as special times, for many partitions at once.
-    fn offsets_at(&self, places: &[Place], at: rdkafka::Offset) -> Result<Vec<Offset>, QueueError> {
-        const DOING: &str = "ends of partitions are not told";
-        if places.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.serve();
-        let mut list = TopicPartitionList::with_capacity(places.len());
-        for (topic, partition) in places {
-            list.add_partition_offset(topic, partition_number(*partition), at)
-                .map_err(|error| unavailable(DOING, &error))?;
-        }
-        let answer = self.shared.inspector.offsets_for_times(list, REQUEST_TIMEOUT);
-        let answer = answer.map_err(|error| self.unanswered(DOING, &error))?;
-        places
-            .iter()
-            .map(|(topic, partition)| {
-                let place = || format!("{DOING}: {topic}/{partition}");
-                let element = answer.find_partition(topic, partition_number(*partition));
-                let element = element.ok_or_else(|| QueueError::Unavailable(place()))?;
-                element.error().map_err(|error| unavailable(&place(), &error))?;
-                known_offset(element.offset()).ok_or_else(|| QueueError::Unavailable(place()))
-            })
-            .collect()
     }
 
     /// The first record of a partition that was appended at this time (ms since 1970) or later; the end where there is none.
@@ -222,12 +224,21 @@ impl KafkaCluster {
         element.error().map_err(|error| unavailable(DOING, &error))?;
         match known_offset(element.offset()) {
             Some(offset) => Ok(offset),
-            None => self.ends(std::slice::from_ref(place))?.first().copied().ok_or_else(|| missing(topic)),
+            None => self.end(place),
         }
     }
 
     /// What the group has committed, in the order of `places`. Blocks.
     pub(crate) fn committed(&self, places: &[Place], timeout: Duration) -> Result<Vec<Committed>, QueueError> {
+        self.committed_each(places, timeout)?.into_iter().collect()
+    }
+
+    /// The same, of each partition by itself. Blocks.
+    pub(crate) fn committed_each(
+        &self,
+        places: &[Place],
+        timeout: Duration,
+    ) -> Result<Vec<Result<Committed, QueueError>>, QueueError> {
         const DOING: &str = "committed offsets are not told";
         if places.is_empty() {
             return Ok(Vec::new());
@@ -239,19 +250,17 @@ impl KafkaCluster {
         }
         let answer = self.shared.inspector.committed_offsets(list, timeout);
         let answer = answer.map_err(|error| self.unanswered(DOING, &error))?;
-        places
-            .iter()
-            .map(|(topic, partition)| {
-                let place = || format!("{DOING}: {topic}/{partition}");
-                let element = answer.find_partition(topic, partition_number(*partition));
-                let element = element.ok_or_else(|| QueueError::Unavailable(place()))?;
-                element.error().map_err(|error| unavailable(&place(), &error))?;
-                let next = known_offset(element.offset());
-                // Without an offset there is no text either; librdkafka may leave an old one in the list.
-                let metadata = if next.is_some() { element.metadata().to_owned() } else { String::new() };
-                Ok(Committed { next, metadata })
-            })
-            .collect()
+        let committed = |(topic, partition): &Place| {
+            let place = || format!("{DOING}: {topic}/{partition}");
+            let element = answer.find_partition(topic, partition_number(*partition));
+            let element = element.ok_or_else(|| QueueError::Unavailable(place()))?;
+            element.error().map_err(|error| unavailable(&place(), &error))?;
+            let next = known_offset(element.offset());
+            // Without an offset there is no text either; librdkafka may leave an old one in the list.
+            let metadata = if next.is_some() { element.metadata().to_owned() } else { String::new() };
+            Ok(Committed { next, metadata })
+        };
+        Ok(places.iter().map(committed).collect())
     }
 
     /// What the brokers' metadata says of a topic; `None` where it says nothing. Blocks.
@@ -286,7 +295,7 @@ impl KafkaCluster {
 
     /// Takes what the client has to say, so that it does not pile up; the context logs it. A poll answers nothing also where it
     /// took something, so that there is no telling when all is taken.
-    fn serve(&self) {
+    pub(crate) fn serve(&self) {
         (0..EVENTS_AT_ONCE).for_each(|_| drop(self.shared.inspector.poll(Duration::ZERO)));
     }
 }

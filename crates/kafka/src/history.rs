@@ -11,10 +11,12 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError as ClientError;
 use tokio::sync::mpsc;
 
+use crate::bounds::Bounds;
 use crate::cluster::{KafkaCluster, Place, native_offset, partition_number};
 use crate::consumer::records::consumed;
 use crate::context::QuietContext;
 use crate::error::{blocking, unavailable};
+use crate::native;
 use crate::settings::{REQUEST_TIMEOUT, Settings};
 use crate::topics::Topic;
 
@@ -61,17 +63,12 @@ impl RecordHistory for KafkaHistory {
             let partitions: Vec<(&Arc<Topic>, u32)> = partitions.collect();
             let places: Vec<Place> = partitions.iter().map(|(topic, at)| (topic.name.clone(), *at)).collect();
             let committed = cluster.committed(&places, REQUEST_TIMEOUT)?;
-            let bounds = cluster.bounds(&places)?;
-            let told = partitions.into_iter().zip(committed.into_iter().zip(bounds));
-            Ok(told
-                .map(|((topic, at), (committed, bounds))| SourceHistory {
-                    source: topic.source(at),
-                    owner: topic.owner.clone(),
-                    begin: bounds.begin,
-                    end: bounds.end,
-                    committed,
-                })
-                .collect())
+            let told = partitions.into_iter().zip(committed).zip(cluster.bounds(&places));
+            told.map(|(((topic, at), committed), bounds)| {
+                let Bounds { begin, end } = bounds?;
+                Ok(SourceHistory { source: topic.source(at), owner: topic.owner.clone(), begin, end, committed })
+            })
+            .collect()
         })
         .await
     }
@@ -110,7 +107,7 @@ impl HistoryReader for KafkaHistoryReader {
 }
 
 /// Reads a range and hands its records over, until it is read or nobody takes them. Blocks.
-fn read(
+pub(crate) fn read(
     cluster: &KafkaCluster,
     topic: &Topic,
     source: Source,
@@ -124,28 +121,64 @@ fn read(
     let mut list = TopicPartitionList::with_capacity(1);
     list.add_partition_offset(&topic.name, partition_number(source.partition), native_offset(first)).map_err(failed)?;
     reader.assign(&list).map_err(failed)?;
+    let place = (topic.name.clone(), source.partition);
+    let mut position = first;
+    let mut end_seen = None;
     let mut deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         match reader.poll(TURN) {
             Some(Ok(message)) => {
                 let record = consumed(&message).filter(|record| record.offset < next);
                 let Some(record) = record else { return Ok(()) };
-                let is_last = record.offset.next() == next;
+                position = record.offset.next();
+                let is_last = position == next;
                 if records.blocking_send(Ok(record)).is_err() || is_last {
                     return Ok(());
                 }
                 deadline = Instant::now() + PATIENCE;
             }
-            // After the last record there may be holes: markers of transactions.
-            Some(Err(ClientError::PartitionEOF(_))) => return Ok(()),
+            Some(Err(ClientError::PartitionEOF(_))) => {
+                if is_at_end(cluster, &reader, &place, position, &mut end_seen)? {
+                    return Ok(());
+                }
+            }
             Some(Err(error)) => tracing::debug!(%error, DOING),
             None if records.is_closed() => return Ok(()),
             None => {}
         }
     }
-    let begin = cluster.bounds(&[(topic.name.clone(), source.partition)])?.first().map(|bounds| bounds.begin);
-    match begin {
-        Some(begin) if begin > first => Err(QueueError::OutOfRange { place: source, wanted: first, begin }),
-        _ => Err(QueueError::Unavailable(format!("{DOING}: no answer for {PATIENCE:?}"))),
+    let Bounds { begin, .. } = cluster.bounds_of(&place)?;
+    if begin > first {
+        return Err(QueueError::OutOfRange { place: source, wanted: first, begin });
     }
+    Err(QueueError::Unavailable(format!("{DOING}: nothing came at offset {position} for {PATIENCE:?}")))
+}
+
+/// Whether a reader that was told of the end at `position` is at the partition's end. A broker that has just become the leader, or
+/// follows it, may not know yet how far the partition reaches.
+///
+/// After the last record there may be holes: markers of transactions. There the position stays before the end for ever. So where
+/// the broker that is fetched from knows of the end, it is asked once more from `position` on: told of the end again, there is
+/// nothing between.
+fn is_at_end(
+    cluster: &KafkaCluster,
+    reader: &BaseConsumer<QuietContext>,
+    place: &Place,
+    position: Offset,
+    end_seen: &mut Option<Offset>,
+) -> Result<bool, QueueError> {
+    if *end_seen == Some(position) {
+        return Ok(true);
+    }
+    let end = cluster.end(place)?;
+    if position >= end {
+        return Ok(true);
+    }
+    let (topic, partition) = (place.0.as_str(), partition_number(place.1));
+    if native::fetched_end(reader.client(), topic, partition).is_some_and(|fetched| fetched >= end) {
+        let sought = reader.seek(topic, partition, native_offset(position), REQUEST_TIMEOUT);
+        sought.map_err(|error| unavailable(DOING, &error))?;
+        *end_seen = Some(position);
+    }
+    Ok(false)
 }

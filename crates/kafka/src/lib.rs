@@ -7,6 +7,7 @@
 //! | [`config`], `config_check`, `settings` | [`KafkaConfig`], what is refused in it, and librdkafka's settings for it |
 //! | [`environment`] | the variables that set its keys |
 //! | [`cluster`] | [`KafkaCluster`]: a client that asks for topics, ends and committed offsets |
+//! | `bounds` | where partitions begin and end |
 //! | `topics` | topics, their incarnations and owners |
 //! | [`producer`], `delivery` | [`KafkaProducer`]: records in, placements out |
 //! | [`consumer`] | [`KafkaConsumer`]: partitions, revocation, fencing |
@@ -22,6 +23,7 @@
 
 pub mod admin;
 pub mod assigned;
+mod bounds;
 pub mod cluster;
 pub mod config;
 mod config_check;

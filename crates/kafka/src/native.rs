@@ -1,12 +1,12 @@
-//! The two calls of librdkafka that rdkafka does not offer: ids of topics, and whether a record that failed may have been
-//! stored. All unsafe code of this crate is here.
+//! The calls of librdkafka that rdkafka does not offer: ids of topics, whether a record that failed may have been stored, and how far
+//! a fetch saw a partition reach. All unsafe code of this crate is here.
 #![allow(unsafe_code, reason = "calls of a C library, each with the reason why it is sound")]
 
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use luminate_model::Incarnation;
+use luminate_model::{Incarnation, Offset};
 use rdkafka::ClientContext;
 use rdkafka::bindings as native;
 use rdkafka::client::Client;
@@ -20,6 +20,14 @@ pub(crate) struct TopicDescription {
     /// The topic's id: another one after the topic was made again.
     pub(crate) incarnation: Incarnation,
     pub(crate) partitions: u32,
+}
+
+/// What brokers say of topics; those that do not exist are in neither list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Described {
+    pub(crate) topics: Vec<TopicDescription>,
+    /// Topics of which they say nothing now, by name, and why.
+    pub(crate) refused: Vec<(String, RDKafkaErrorCode)>,
 }
 
 /// Owns what librdkafka gave, and gives it back.
@@ -49,14 +57,15 @@ impl<T> Drop for Owned<T> {
     }
 }
 
-/// Asks for the ids and the number of partitions of topics. Those that do not exist are left out. Blocks.
+/// Asks for the ids and the number of partitions of topics. Blocks.
 pub(crate) fn describe_topics<C: ClientContext>(
     client: &Client<C>,
     names: &[String],
     timeout: Duration,
-) -> Result<Vec<TopicDescription>, RDKafkaErrorCode> {
+) -> Result<Described, RDKafkaErrorCode> {
+    let mut described = Described::default();
     if names.is_empty() {
-        return Ok(Vec::new());
+        return Ok(described);
     }
     let names: Vec<CString> = names
         .iter()
@@ -92,17 +101,21 @@ pub(crate) fn describe_topics<C: ClientContext>(
         }
         let mut count = 0;
         let topics = native::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
-        (0..count).filter_map(|at| read_description(*topics.add(at)).transpose()).collect()
+        for at in 0..count {
+            read_description(*topics.add(at), &mut described)?;
+        }
     }
+    Ok(described)
 }
 
-/// `None` where there is no such topic.
+/// Adds nothing where there is no such topic.
 ///
 /// # Safety
 /// `topic` belongs to an event that lives.
 unsafe fn read_description(
     topic: *const native::rd_kafka_TopicDescription_t,
-) -> Result<Option<TopicDescription>, RDKafkaErrorCode> {
+    described: &mut Described,
+) -> Result<(), RDKafkaErrorCode> {
     // SAFETY: what is read belongs to `topic`.
     unsafe {
         let error = native::rd_kafka_TopicDescription_error(topic);
@@ -111,12 +124,15 @@ unsafe fn read_description(
         } else {
             native::rd_kafka_error_code(error)
         };
+        let name = CStr::from_ptr(native::rd_kafka_TopicDescription_name(topic)).to_string_lossy().into_owned();
         match RDKafkaErrorCode::from(code) {
             RDKafkaErrorCode::NoError => {}
-            RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => return Ok(None),
-            code => return Err(code),
+            RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => return Ok(()),
+            code => {
+                described.refused.push((name, code));
+                return Ok(());
+            }
         }
-        let name = CStr::from_ptr(native::rd_kafka_TopicDescription_name(topic)).to_string_lossy().into_owned();
         let id = native::rd_kafka_TopicDescription_topic_id(topic);
         let mut incarnation = [0; 16];
         let (high, low) = incarnation.split_at_mut(8);
@@ -125,8 +141,9 @@ unsafe fn read_description(
         let mut partitions = 0;
         native::rd_kafka_TopicDescription_partitions(topic, &raw mut partitions);
         let partitions = u32::try_from(partitions).map_err(|_| RDKafkaErrorCode::Fail)?;
-        Ok(Some(TopicDescription { name, incarnation: Incarnation(incarnation), partitions }))
+        described.topics.push(TopicDescription { name, incarnation: Incarnation(incarnation), partitions });
     }
+    Ok(())
 }
 
 fn check(code: RDKafkaRespErr) -> Result<(), RDKafkaErrorCode> {
@@ -141,4 +158,23 @@ pub(crate) fn may_be_stored(record: &BorrowedMessage<'_>) -> bool {
     // SAFETY: the message lives as long as the borrow, and the call only reads it.
     let status = unsafe { native::rd_kafka_message_status(record.ptr()) };
     status != native::rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_NOT_PERSISTED
+}
+
+/// How far a partition reaches by the last answer to a fetch; `None` where there was none yet.
+pub(crate) fn fetched_end<C: ClientContext>(client: &Client<C>, topic: &str, partition: i32) -> Option<Offset> {
+    let topic = CString::new(topic).ok()?;
+    let (mut begin, mut end) = (0, 0);
+    // SAFETY: the client and the name outlive this call, which writes nothing but the two numbers.
+    let code = unsafe {
+        native::rd_kafka_get_watermark_offsets(
+            client.native_ptr(),
+            topic.as_ptr(),
+            partition,
+            &raw mut begin,
+            &raw mut end,
+        )
+    };
+    check(code).ok()?;
+    // Unknown ends are negative.
+    u64::try_from(end).ok().map(Offset)
 }

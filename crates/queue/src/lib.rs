@@ -309,6 +309,11 @@ pub trait QueueAdmin: Send + Sync + 'static {
     /// [`QueueError`]
     async fn ends(&self) -> Result<Vec<(Source, Offset)>, QueueError>;
 
+    /// How many partitions this process should read and cannot begin with yet, for health; the log says why.
+    fn unopened(&self) -> usize {
+        0
+    }
+
     /// Removes the bytes of records that were consumed and committed from disk now, instead of some time later. A queue
     /// that others own (Kafka, whose topics have a retention) does nothing.
     ///

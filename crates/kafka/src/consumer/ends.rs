@@ -27,6 +27,10 @@ impl QueueAdmin for OwnedEnds {
         Ok(session.owned().iter().map(|owned| (owned.source(), owned.end())).collect())
     }
 
+    fn unopened(&self) -> usize {
+        self.session.upgrade().map_or(0, |session| session.unopened().len())
+    }
+
     async fn scrub(&self) -> Result<(), QueueError> {
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! | this one | [`KafkaConsumer`] and its threads |
 //! | `session` | what happens when the group gives partitions and takes them away |
 //! | `opening` | where to begin with an assigned partition |
+//! | `unopened` | those of which that is not known yet |
 //! | `owned` | the state of an owned partition |
 //! | `lease` | the right to commit for it |
 //! | `partition` | its reader, the trait's [`PartitionConsumer`](luminate_queue::PartitionConsumer) |
@@ -23,6 +24,7 @@ mod pulse;
 pub(crate) mod records;
 mod seek;
 mod session;
+mod unopened;
 mod watching;
 
 use std::sync::Arc;
@@ -35,13 +37,13 @@ use luminate_queue::{Assignment, Consumer, QueueError};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError as ClientError;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{mpsc, watch};
 
 pub use ends::OwnedEnds;
 pub use pulse::Pulse;
 
 use session::{AssignmentResult, Client, Session, SessionContext};
-use watching::Watch;
 
 use crate::cluster::{KafkaCluster, partition_number};
 use crate::error::KafkaError;
@@ -63,7 +65,6 @@ pub enum Commits {
 /// Gives partitions to a writer. When it is dropped, it leaves the group; partitions that are still held are fenced then.
 pub struct KafkaConsumer {
     session: Arc<Session>,
-    watch: Arc<Watch>,
     assignments: mpsc::UnboundedReceiver<AssignmentResult>,
     closed: watch::Receiver<bool>,
     closing: watch::Sender<bool>,
@@ -103,20 +104,12 @@ impl KafkaConsumer {
             let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
             client.subscribe(&topics).map_err(KafkaError::Client)?;
         }
-        let watch = Arc::new(Watch::default());
         let (closing, closed) = watch::channel(false);
-        let mut consumer = Self {
-            session: Arc::clone(&session),
-            watch: Arc::clone(&watch),
-            assignments,
-            closed,
-            closing,
-            polling: None,
-        };
-        let polling = (Arc::clone(&session), Arc::clone(&watch));
-        consumer.polling = Some(spawn("kafka-poll", move || poll_until_stopped(&polling.0, &polling.1, client))?);
+        let mut consumer = Self { session: Arc::clone(&session), assignments, closed, closing, polling: None };
+        let polling = Arc::clone(&session);
+        consumer.polling = Some(spawn("kafka-poll", move || poll_until_stopped(&polling, client))?);
         // It ends by itself, and may be waiting for brokers when the consumer is dropped.
-        spawn("kafka-watch", move || watch.run(&session))?;
+        spawn("kafka-watch", move || session.watch.run(&session))?;
         Ok(consumer)
     }
 
@@ -157,11 +150,16 @@ impl Drop for KafkaConsumer {
     fn drop(&mut self) {
         self.session.stopping.store(true, Ordering::Release);
         self.session.closed.store(true, Ordering::Release);
-        self.watch.look_now();
+        self.session.watch.look_now();
         // The client waits for its last commits to be answered, which takes long while brokers are away. Hints are not worth that:
         // the thread ends by itself, or with the process.
-        let waits = self.session.commits == Commits::Decide;
-        if self.polling.take().is_some_and(|thread| waits && thread.join().is_err()) {
+        let Some(thread) = self.polling.take().filter(|_| self.session.commits == Commits::Decide) else { return };
+        let joined = match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+            // The runtime's other tasks go on meanwhile.
+            Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(|| thread.join()),
+            _ => thread.join(),
+        };
+        if joined.is_err() {
             tracing::error!("the poll thread of the kafka consumer has panicked");
         }
     }
@@ -181,7 +179,7 @@ impl Consumer for KafkaConsumer {
 
 /// The poll thread: serves the group's changes until the consumer is dropped. Records do not come this way: each partition has a
 /// queue of its own, so that one that is not read holds up no other, and polling goes on whatever happens to the store.
-fn poll_until_stopped(session: &Arc<Session>, watch: &Watch, client: Arc<Client>) {
+fn poll_until_stopped(session: &Arc<Session>, client: Arc<Client>) {
     assign_configured(session, &client);
     while !session.is_stopping() {
         session.pulse.beat();
@@ -194,7 +192,7 @@ fn poll_until_stopped(session: &Arc<Session>, watch: &Watch, client: Arc<Client>
             }
             Some(Err(error)) => {
                 tracing::debug!(%error, "kafka consumer");
-                watch.look_now();
+                session.watch.look_now();
             }
         }
     }

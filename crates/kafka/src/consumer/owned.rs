@@ -1,23 +1,29 @@
 //! A partition that this consumer owns, as its threads and its reader share it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use luminate_model::{Incarnation, Offset, Source};
 use luminate_queue::{Committed, ConsumedRecord, QueueError};
 use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::BorrowedMessage;
+use rdkafka::types::RDKafkaErrorCode;
 use tokio::sync::Notify;
 
 use super::lease::Lease;
 use super::records;
 use super::session::SessionContext;
-use crate::cluster::{Bounds, Place};
+use crate::bounds::Bounds;
+use crate::cluster::Place;
 use crate::topics::Topic;
 
 /// The queue of one partition's fetched records.
 pub(crate) type FetchQueue = PartitionQueue<SessionContext>;
+
+/// So often in a row a batch of records is fetched that cannot be read, until it is taken for damaged.
+const ATTEMPTS: u32 = 3;
 
 /// State of a partition from its assignment to its end.
 pub(crate) struct OwnedPartition {
@@ -37,6 +43,8 @@ pub(crate) struct OwnedPartition {
     position: AtomicU64,
     end: AtomicU64,
     told_of_append_times: AtomicBool,
+    /// How often in a row what comes next could not be read.
+    unreadable: AtomicU32,
 }
 
 /// Why a partition cannot be read on.
@@ -46,6 +54,8 @@ pub(crate) enum Fault {
     OutOfRange { begin: Offset },
     /// The topic has another id now.
     MadeAgain { now: Incarnation },
+    /// What comes next cannot be read, however often it is fetched.
+    Unreadable { code: RDKafkaErrorCode },
 }
 
 impl OwnedPartition {
@@ -63,6 +73,7 @@ impl OwnedPartition {
             position: AtomicU64::new(start.0),
             end: AtomicU64::new(bounds.end.0),
             told_of_append_times: AtomicBool::new(false),
+            unreadable: AtomicU32::new(0),
         };
         owned.compare(start, bounds);
         // It is not fetched from its position then.
@@ -135,6 +146,11 @@ impl OwnedPartition {
             Fault::MadeAgain { now } => {
                 QueueError::TopicMadeAgain { topic: self.topic.name.clone(), was: self.topic.incarnation, now }
             }
+            Fault::Unreadable { code } => QueueError::Damaged(format!(
+                "the batch of records at offset {} of {} cannot be decompressed or is cut: {code}",
+                self.position(),
+                self.source()
+            )),
         })
     }
 
@@ -158,13 +174,32 @@ impl OwnedPartition {
         }
         let queue = lock(&self.queue);
         match queue.as_ref()?.poll(Duration::ZERO)? {
-            Ok(message) => records::consumed(&message).inspect(|_| self.check_append_time(&message)),
+            Ok(message) => {
+                self.unreadable.store(0, Ordering::Release);
+                records::consumed(&message).inspect(|_| self.check_append_time(&message))
+            }
             Err(error) => {
+                drop(queue);
                 // A position out of range shows when it is compared; all else is librdkafka's to mend.
                 tracing::debug!(source = %self.source(), %error, "fetching records failed");
+                self.check_readable(&error);
                 None
             }
         }
+    }
+
+    /// librdkafka fetches a batch that it cannot read again and again, and says so each time.
+    fn check_readable(&self, error: &ClientError) {
+        let code = error.rdkafka_error_code();
+        let Some(code @ (RDKafkaErrorCode::BadCompression | RDKafkaErrorCode::BadMessage)) = code else { return };
+        if self.unreadable.fetch_add(1, Ordering::AcqRel) + 1 >= ATTEMPTS {
+            self.set_fault(Fault::Unreadable { code });
+        }
+    }
+
+    /// Whether fetching on is of no use.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        matches!(*lock(&self.fault), Some(Fault::Unreadable { .. }))
     }
 
     /// Without append times a replay could decide otherwise than the first run.

@@ -54,7 +54,12 @@ impl KafkaPartition {
                 self.owned.set_position(last.offset.next());
                 Ok(Some(records))
             }
-            None => self.owned.fault().map_or(Ok(None), Err),
+            None => {
+                if self.owned.is_unreadable() {
+                    self.session.pause(&self.owned.place());
+                }
+                self.owned.fault().map_or(Ok(None), Err)
+            }
         }
     }
 }

@@ -19,15 +19,15 @@ const TRY_AGAIN: Duration = Duration::from_millis(20);
 
 /// Continues at `next`, where records are. Blocks.
 pub(crate) fn seek(session: &Session, owned: &OwnedPartition, next: Offset) -> Result<(), QueueError> {
-    let bounds = session.cluster.bounds(&[owned.place()])?;
-    if let Some(bounds) = bounds.first().filter(|bounds| next < bounds.begin || next > bounds.end) {
+    let bounds = session.cluster.bounds_of(&owned.place())?;
+    if next < bounds.begin || next > bounds.end {
         return Err(QueueError::OutOfRange { place: owned.source(), wanted: next, begin: bounds.begin });
     }
     let client = session.client().ok_or(QueueError::Closed)?;
     let deadline = Instant::now() + PATIENCE;
     // No commit, but it needs the partition as long: it may not be let go meanwhile.
     while let Some(_use) = owned.lease.enter() {
-        match try_seek(&client, owned, next) {
+        match try_seek(&client, owned, native_offset(next)) {
             Ok(()) => {
                 owned.set_position(next);
                 owned.clear_range_fault();
@@ -41,12 +41,12 @@ pub(crate) fn seek(session: &Session, owned: &OwnedPartition, next: Offset) -> R
     Err(QueueError::Fenced(owned.source().to_string()))
 }
 
-fn try_seek(client: &Client, owned: &OwnedPartition, next: Offset) -> Result<(), QueueError> {
+/// One attempt.
+pub(crate) fn try_seek(client: &Client, owned: &OwnedPartition, next: rdkafka::Offset) -> Result<(), QueueError> {
     const DOING: &str = "seeking failed";
     let failed = |error| unavailable(DOING, &error);
     let mut list = TopicPartitionList::with_capacity(1);
-    list.add_partition_offset(&owned.topic.name, partition_number(owned.partition), native_offset(next))
-        .map_err(failed)?;
+    list.add_partition_offset(&owned.topic.name, partition_number(owned.partition), next).map_err(failed)?;
     let sought = client.seek_partitions(list, REQUEST_TIMEOUT).map_err(failed)?;
     sought.elements().iter().try_for_each(|element| element.error()).map_err(failed)
 }

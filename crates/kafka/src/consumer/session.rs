@@ -16,8 +16,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::owned::OwnedPartition;
 use super::partition::KafkaPartition;
 use super::pulse::Pulse;
-use super::{Commits, opening};
-use crate::cluster::{KafkaCluster, Place};
+use super::unopened::{Ticket, Unopened};
+use super::watching::Watch;
+use super::{Commits, opening, seek};
+use crate::cluster::{KafkaCluster, Place, partition_number};
 use crate::context;
 
 /// How often a thread that waits for others looks again.
@@ -34,6 +36,7 @@ pub(crate) struct Session {
     pub(crate) cluster: KafkaCluster,
     pub(crate) commits: Commits,
     pub(crate) pulse: Pulse,
+    pub(crate) watch: Watch,
     /// Set when the consumer is dropped: nobody is waited for any more.
     pub(crate) stopping: AtomicBool,
     /// Set when the queue is closed: readers get no more.
@@ -41,6 +44,8 @@ pub(crate) struct Session {
     client: OnceLock<Weak<Client>>,
     assignments: mpsc::UnboundedSender<AssignmentResult>,
     owned: Mutex<BTreeMap<Place, Arc<OwnedPartition>>>,
+    /// Assigned, and not opened yet. Held also while one of them is opened; `owned` is locked after it, never before.
+    unopened: Mutex<Unopened>,
 }
 
 /// librdkafka's way to the session.
@@ -57,11 +62,13 @@ impl Session {
             cluster,
             commits,
             pulse: Pulse::default(),
+            watch: Watch::default(),
             stopping: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             client: OnceLock::new(),
             assignments,
             owned: Mutex::default(),
+            unopened: Mutex::default(),
         }
     }
 
@@ -118,9 +125,68 @@ impl Session {
         }
     }
 
+    /// The partitions that wait to be opened.
+    pub(crate) fn unopened(&self) -> Vec<(Place, Ticket)> {
+        self.lock_unopened().tickets()
+    }
+
+    /// Whether this partition waits to be opened.
+    pub(crate) fn is_unopened(&self, topic: &str, partition: i32) -> bool {
+        self.lock_unopened().tickets().iter().any(|((name, at), _)| name == topic && partition_number(*at) == partition)
+    }
+
+    /// Keeps a partition that is being assigned until it can be opened.
+    pub(crate) fn keep_unopened(&self, place: Place, reason: &QueueError) {
+        self.pause(&place);
+        self.lock_unopened().insert(place, reason);
+        self.watch.look_now();
+    }
+
+    /// It still cannot be opened.
+    pub(crate) fn keep_waiting(&self, place: &Place, ticket: Ticket, reason: &QueueError) {
+        self.lock_unopened().tell(place, ticket, reason);
+    }
+
+    /// Opens a partition that waited, unless it was taken away meanwhile: what was looked up for `ticket` may be outdated by what
+    /// others have committed since.
+    ///
+    /// # Errors
+    /// [`QueueError`]; it goes on waiting.
+    pub(crate) fn open_late(
+        self: &Arc<Self>,
+        client: &Arc<Client>,
+        ticket: Ticket,
+        owned: Arc<OwnedPartition>,
+    ) -> Result<(), QueueError> {
+        let place = owned.place();
+        // No revocation goes on until this is done, so that it finds the partition here or there.
+        let mut unopened = self.lock_unopened();
+        if !unopened.holds(&place, ticket) || client.assignment_lost() {
+            return Ok(());
+        }
+        opening::attach(client, &owned)?;
+        seek::try_seek(client, &owned, opening::start_of(&owned))?;
+        resume(client, std::slice::from_ref(&place));
+        unopened.remove(&place);
+        self.give(vec![owned]);
+        Ok(())
+    }
+
+    /// Has nothing more of a partition fetched until it is taken away.
+    pub(crate) fn pause(&self, place: &Place) {
+        let Some(client) = self.client() else { return };
+        if let Err(error) = client.pause(&list_of(std::slice::from_ref(place))) {
+            tracing::warn!(%error, topic = place.0, partition = place.1, "a partition is not paused");
+        }
+    }
+
     /// Takes partitions away from the consumer. Waits, for a bounded time, until their open batches are settled: commits are still
     /// taken meanwhile. A partition that is lost already is not waited for with commits open: another may own it.
     pub(crate) fn take_away(&self, places: &[Place], lost: bool) {
+        {
+            let mut unopened = self.lock_unopened();
+            places.iter().for_each(|place| unopened.remove(place));
+        }
         let taken: Vec<_> = {
             let mut owned = self.lock();
             places.iter().filter_map(|place| owned.remove(place)).collect()
@@ -141,6 +207,10 @@ impl Session {
             owned.take_queue();
             tracing::info!(source = %owned.source(), topic = owned.topic.name, lost, "a partition was let go");
         }
+        // A pause outlives the assignment: whoever gets the partition back would read nothing.
+        if let Some(client) = self.client() {
+            resume(&client, places);
+        }
     }
 
     /// `None` where nobody is there to be told.
@@ -155,13 +225,32 @@ impl Session {
 
     /// Lets every partition go, without asking; the process is ending, or the consumer is.
     pub(crate) fn abandon(&self) {
-        let places: Vec<Place> = self.lock().keys().cloned().collect();
+        let unopened = self.unopened().into_iter().map(|(place, _)| place);
+        let places: Vec<Place> = unopened.chain(self.lock().keys().cloned()).collect();
         self.take_away(&places, false);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Place, Arc<OwnedPartition>>> {
         self.owned.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn lock_unopened(&self) -> std::sync::MutexGuard<'_, Unopened> {
+        self.unopened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn resume(client: &Client, places: &[Place]) {
+    if let Err(error) = client.resume(&list_of(places)) {
+        tracing::warn!(%error, "paused partitions are not resumed");
+    }
+}
+
+fn list_of(places: &[Place]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(places.len());
+    for (topic, partition) in places {
+        list.add_partition(topic, partition_number(*partition));
+    }
+    list
 }
 
 impl ClientContext for SessionContext {

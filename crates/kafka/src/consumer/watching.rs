@@ -1,5 +1,6 @@
 //! Looks again and again whether positions lie in what the topics hold, whether topics were made again, and where they end. An
-//! error of the client says neither topic nor partition, so that looking is the only way to know.
+//! error of the client says neither topic nor partition, so that looking is the only way to know. What is assigned and could not be
+//! opened is tried again.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -8,9 +9,13 @@ use std::time::Duration;
 use luminate_model::Offset;
 use luminate_queue::QueueError;
 
+use super::opening;
 use super::owned::OwnedPartition;
 use super::session::Session;
 use crate::cluster::Place;
+
+/// Time between attempts to open what is assigned.
+const OPEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// Has the watching thread look now, or end.
 #[derive(Debug, Default)]
@@ -27,10 +32,11 @@ impl Watch {
     }
 
     /// Looks until the session ends. A thread's main function.
-    pub(crate) fn run(&self, session: &Session) {
+    pub(crate) fn run(&self, session: &Arc<Session>) {
         let every = session.cluster.config().consumer.watch_interval.get();
         while !session.is_stopping() {
-            self.wait(every);
+            self.wait(if session.unopened().is_empty() { every } else { every.min(OPEN_AGAIN) });
+            opening::open_late(session);
             if let Err(error) = look(session) {
                 tracing::debug!(%error, "positions were not compared");
             }
@@ -48,7 +54,7 @@ impl Watch {
 pub(crate) fn look(session: &Session) -> Result<(), QueueError> {
     let owned = session.owned();
     let names: BTreeSet<String> = owned.iter().map(|owned| owned.topic.name.clone()).collect();
-    let topics = session.cluster.describe(&names.into_iter().collect::<Vec<_>>())?;
+    let topics = session.cluster.describe_told(&names.into_iter().collect::<Vec<_>>())?;
     let mut same: Vec<(Arc<OwnedPartition>, Offset)> = Vec::with_capacity(owned.len());
     for owned in owned {
         match topics.named(&owned.topic.name) {
@@ -62,8 +68,11 @@ pub(crate) fn look(session: &Session) -> Result<(), QueueError> {
         }
     }
     let places: Vec<Place> = same.iter().map(|(owned, _)| owned.place()).collect();
-    for ((owned, before), bounds) in same.iter().zip(session.cluster.bounds(&places)?) {
-        owned.compare(*before, bounds);
+    for ((owned, before), bounds) in same.iter().zip(session.cluster.bounds(&places)) {
+        match bounds {
+            Ok(bounds) => owned.compare(*before, bounds),
+            Err(error) => tracing::debug!(source = %owned.source(), %error, "a position was not compared"),
+        }
     }
     Ok(())
 }

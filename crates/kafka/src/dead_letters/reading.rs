@@ -37,7 +37,8 @@ pub(super) fn read(
     let places: Vec<Place> = from.keys().map(|partition| (topic.clone(), *partition)).collect();
     let mut list = TopicPartitionList::with_capacity(places.len());
     let mut unread = BTreeSet::new();
-    for ((partition, offset), bounds) in from.iter().zip(cluster.bounds(&places)?) {
+    for ((partition, offset), bounds) in from.iter().zip(cluster.bounds(&places)) {
+        let bounds = bounds?;
         if bounds.begin < bounds.end {
             let begin = crate::cluster::native_offset(bounds.begin.max(luminate_model::Offset(*offset)));
             list.add_partition_offset(topic, partition_number(*partition), begin).map_err(failed)?;

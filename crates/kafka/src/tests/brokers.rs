@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use luminate_auth::Secret;
-use luminate_queue::{Producer, PublishError};
+use luminate_queue::{Producer, PublishError, QueueAdmin};
 use luminate_tests::engines::{Kafka, KafkaOptions};
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -17,6 +17,7 @@ use super::{cluster, config, eventually, record};
 use crate::config::SaslMechanism;
 use crate::context::BrokerHealth;
 use crate::delivery::{Deliveries, Outgoing};
+use crate::error::blocking;
 use crate::producer::publish_error;
 use crate::settings::Settings;
 use crate::{KafkaCluster, KafkaConfig, KafkaConsumer, KafkaProducer};
@@ -106,6 +107,49 @@ async fn after_a_fatal_error_what_was_in_flight_is_unknown_and_a_new_client_goes
     }
 }
 
+/// A partition whose only copy is away holds up no other: those are opened, read, and told the ends of. It is opened when the
+/// broker is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_without_a_leader_holds_up_no_other() {
+    let kafka = start(KafkaOptions { nodes: 3, ..KafkaOptions::default() }).await;
+    let mut config = config(brokers(&kafka));
+    // Longer than it takes until another broker coordinates the group.
+    config.consumer.session_timeout = Duration::from_secs(45).into();
+    config.consumer.max_poll_interval = Duration::from_secs(60).into();
+    let cluster = cluster(config).await;
+    let producer = KafkaProducer::new(&cluster).unwrap();
+    let topic = cluster.config().topics.samples.clone();
+    let leader_of = |partition: u32| {
+        let (cluster, topic) = (cluster.clone(), topic.clone());
+        blocking(move || cluster.leaders().map(|leaders| leaders.get(&(topic, partition)).copied()))
+    };
+    let gone = 0;
+    let leader = usize::try_from(leader_of(gone).await.unwrap().unwrap()).unwrap();
+    on(&kafka, move |kafka| kafka.kill_node(leader)).await;
+    eventually("the partition has no leader", || async { leader_of(gone).await.is_ok_and(|leader| leader.is_none()) })
+        .await;
+
+    let mut consumer = KafkaConsumer::start(&cluster).unwrap();
+    let ends = consumer.owned_ends();
+    let mut others = all_given(&mut consumer, 2).await;
+    assert!(others.iter().all(|partition| partition.source().partition != gone));
+    assert_eq!(ends.unopened(), 1);
+    // So many tenants that one of them has its place on a partition that is there.
+    let records = ["a", "b", "c", "d", "e", "f"].map(|tenant| record(tenant, "here"));
+    let published = timeout(Duration::from_secs(30), producer.publish(records.into())).await.expect("an answer");
+    let placement = published.into_iter().find_map(Result::ok);
+    let source = placement.expect("one tenant's place is there").source;
+    let other = others.iter_mut().find(|partition| partition.source() == source).unwrap();
+    assert!(!timeout(Duration::from_secs(20), other.poll(1)).await.expect("records").unwrap().is_empty());
+    eventually("its end is told", || async { other.end() > luminate_model::Offset(0) }).await;
+    let refused = QueueAdmin::ends(&crate::KafkaAdmin::new(&cluster)).await.unwrap_err();
+    assert!(refused.to_string().contains(&format!("{topic}/{gone}")), "{refused}");
+
+    on(&kafka, move |kafka| kafka.start_node(leader)).await;
+    assert_eq!(all_given(&mut consumer, 1).await[0].source().partition, gone);
+    assert_eq!(ends.unopened(), 0);
+}
+
 /// A broker of three is killed under load, and comes back: every acknowledged record is there once, at its place; what was
 /// answered as unknown is there once at most, what was refused is not.
 #[tokio::test(flavor = "multi_thread")]
@@ -140,7 +184,7 @@ async fn a_killed_broker_loses_and_doubles_nothing() {
 
     // A last record of each partition tells where its end is.
     let mut found: BTreeMap<String, Vec<_>> = BTreeMap::new();
-    let ends = luminate_queue::QueueAdmin::ends(&crate::KafkaAdmin::new(&cluster)).await.unwrap();
+    let ends = QueueAdmin::ends(&crate::KafkaAdmin::new(&cluster)).await.unwrap();
     for mut partition in partitions {
         let end = ends.iter().find(|(source, _)| *source == partition.source()).unwrap().1;
         let mut next = luminate_model::Offset(0);

@@ -1,9 +1,13 @@
 //! What happens when consumers share partitions, hand them over and lose them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use luminate_model::{Offset, Source};
-use luminate_queue::{Assignment, Consumer, PartitionConsumer, Producer, QueueError};
+use luminate_queue::{Assignment, Consumer, PartitionConsumer, Producer, QueueAdmin, QueueError};
+use rdkafka::ClientConfig;
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -141,6 +145,94 @@ async fn tenants_topics_are_found_and_owned() {
     let tenants = all_given(&mut consumer, 3).await;
     assert!(tenants.iter().all(|partition| partition.owner() == Some(&tenant("acme"))));
     assert!(tenants.iter().all(|partition| partition.session_timeout() == Some(Duration::from_secs(6))));
+}
+
+/// The group gives away a topic that the broker which is asked has not learnt of: its partitions wait until it has, and are read
+/// from their beginning.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_a_broker_does_not_know_yet_is_read_later() {
+    let cluster = cluster(config(shared_brokers().await)).await;
+    let mut consumer = KafkaConsumer::start(&cluster).unwrap();
+    let ends = consumer.owned_ends();
+    let shared = all_given(&mut consumer, 3).await;
+    assert_eq!(ends.unopened(), 0);
+    let topic = cluster.config().topics.tenant.replace("{tenant}", "acme");
+    cluster.hidden().insert(topic.clone());
+    // Another process has learnt of it.
+    let elsewhere = KafkaCluster::new(cluster.config().clone()).unwrap();
+    super::apply_topics(&elsewhere, &[tenant("acme")]).await;
+    let producer: FutureProducer =
+        ClientConfig::new().set("bootstrap.servers", cluster.config().brokers.join(",")).create().unwrap();
+    let record = FutureRecord::<(), str>::to(&topic).partition(1).payload("first");
+    let written = producer.send(record, Duration::from_secs(10)).await.unwrap();
+    assert_eq!((written.partition, written.offset), (1, 0));
+    eventually("its partitions wait", || async { ends.unopened() == 3 }).await;
+    // The others are read and committed meanwhile.
+    let source = publish(&cluster, "a", 1).await;
+    let mut other = take(&mut { shared }, source);
+    assert_eq!(other.poll(1).await.unwrap().len(), 1);
+    other.commit(Offset(1), "").await.unwrap();
+    assert_eq!(ends.ends().await.unwrap().len(), 3);
+    cluster.hidden().clear();
+    let mut tenants = all_given(&mut consumer, 3).await;
+    assert!(tenants.iter().all(|partition| partition.owner() == Some(&tenant("acme"))));
+    assert_eq!((ends.unopened(), ends.ends().await.unwrap().len()), (0, 6));
+    let records = timeout(Duration::from_secs(20), tenants[1].poll(1)).await.expect("the first record").unwrap();
+    assert_eq!((records[0].offset, records[0].value.as_ref()), (Offset(0), b"first".as_slice()));
+}
+
+/// What waits to be opened is taken away like everything else, and can be read by whoever gets it, also by the same one again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_waits_can_be_taken_away_and_come_back() {
+    let cluster = cluster(config(shared_brokers().await)).await;
+    let source = publish(&cluster, "a", 3).await;
+    cluster.hidden().insert(cluster.config().topics.samples.clone());
+    let mut first = KafkaConsumer::start(&cluster).unwrap();
+    let ends = first.owned_ends();
+    eventually("all wait", || async { ends.unopened() == 3 }).await;
+    let elsewhere = KafkaCluster::new(cluster.config().clone()).unwrap();
+    let mut second = KafkaConsumer::start(&elsewhere).unwrap();
+    let mut partition = given(&mut second).await;
+    eventually("one does not wait any more", || async { ends.unopened() == 2 }).await;
+    partition.commit(Offset(0), "").await.unwrap();
+    drop(partition);
+    tokio::task::spawn_blocking(move || drop(second)).await.unwrap();
+    eventually("all wait again", || async { ends.unopened() == 3 }).await;
+    cluster.hidden().clear();
+    let mut partitions = all_given(&mut first, 3).await;
+    let records = timeout(Duration::from_secs(20), take(&mut partitions, source).poll(1)).await.expect("records");
+    assert_eq!(records.unwrap()[0].offset, Offset(0));
+}
+
+/// Letting a consumer go takes until brokers have answered. The runtime's other tasks go on meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn dropping_a_consumer_holds_up_no_other_task() {
+    let cluster = cluster(config(shared_brokers().await)).await;
+    // It may be over before another task has its turn, but not each time.
+    for _ in 0..5 {
+        let mut consumer = KafkaConsumer::start(&cluster).unwrap();
+        let partitions = all_given(&mut consumer, 3).await;
+        let (begins, has_begun) = oneshot::channel();
+        let is_dropped = Arc::new(AtomicBool::new(false));
+        let other = tokio::spawn({
+            let is_dropped = Arc::clone(&is_dropped);
+            async move {
+                has_begun.await.unwrap();
+                is_dropped.load(Ordering::Acquire)
+            }
+        });
+        let dropping = tokio::spawn(async move {
+            begins.send(()).unwrap();
+            drop((partitions, consumer));
+            is_dropped.store(true, Ordering::Release);
+        });
+        let had_to_wait = other.await.unwrap();
+        dropping.await.unwrap();
+        if !had_to_wait {
+            return;
+        }
+    }
+    panic!("another task had to wait each time");
 }
 
 /// Partitions that nobody reads hold up no other, and the poll thread goes on turning.

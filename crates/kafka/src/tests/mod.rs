@@ -6,6 +6,7 @@
 //! | `suite` | the suite that every queue must pass |
 //! | `groups` | how consumers share partitions and hand them over |
 //! | `changing_topics` | topics that were made again, records that are gone |
+//! | `reading` | batches that cannot be read, ends that are none |
 //! | `topics` | topics made as the configuration wants them |
 //! | `brokers` | brokers that go and come, a broken client |
 //! | `security` | encryption, certificates and passwords |
@@ -13,6 +14,7 @@
 mod brokers;
 mod changing_topics;
 mod groups;
+mod reading;
 mod security;
 mod suite;
 mod topics;

@@ -196,6 +196,11 @@ metrics! {
     partitions_stopped: Gauge {
         name: "luminate_partitions_stopped", unit: "partitions", labels: [], of: &[Writer]
     }
+    /// Partitions assigned to this writer that it cannot begin with yet, because brokers do not tell enough of them. It tries
+    /// again by itself; the log says why.
+    partitions_unopened: Gauge {
+        name: "luminate_partitions_unopened", unit: "partitions", labels: [], of: &[Writer]
+    }
     /// Intents written down whose batches are not settled.
     intents_open: Gauge {
         name: "luminate_intents_open", unit: "intents", labels: [], of: &[Writer]
