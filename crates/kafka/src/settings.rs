@@ -68,6 +68,9 @@ impl<'a> Settings<'a> {
         self.group(&mut settings);
         let heartbeat = (consumer.session_timeout.get() / 6).min(Duration::from_secs(3));
         settings
+            // A broker that hangs is given up soon: a commit that it does not answer is waited for through all its attempts, also
+            // while the group waits for a partition to be let go. Requests of the group that take long have times of their own.
+            .set("socket.timeout.ms", "4000")
             .set("session.timeout.ms", millis(consumer.session_timeout.get()))
             .set("heartbeat.interval.ms", millis(heartbeat))
             .set("max.poll.interval.ms", millis(consumer.max_poll_interval.get()))
