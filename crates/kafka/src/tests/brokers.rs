@@ -22,7 +22,7 @@ use crate::producer::publish_error;
 use crate::settings::Settings;
 use crate::{KafkaCluster, KafkaConfig, KafkaConsumer, KafkaProducer};
 
-async fn start(options: KafkaOptions) -> Arc<Kafka> {
+pub(super) async fn start(options: KafkaOptions) -> Arc<Kafka> {
     Arc::new(tokio::task::spawn_blocking(|| Kafka::start(options)).await.unwrap())
 }
 
@@ -31,7 +31,7 @@ async fn on(kafka: &Arc<Kafka>, action: impl FnOnce(&Kafka) + Send + 'static) {
     tokio::task::spawn_blocking(move || action(&kafka)).await.unwrap();
 }
 
-fn brokers(kafka: &Kafka) -> Vec<String> {
+pub(super) fn brokers(kafka: &Kafka) -> Vec<String> {
     kafka.brokers().split(',').map(str::to_owned).collect()
 }
 

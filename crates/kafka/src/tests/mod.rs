@@ -6,7 +6,7 @@
 //! | `suite` | the suite that every queue must pass |
 //! | `groups` | how consumers share partitions and hand them over |
 //! | `changing_topics` | topics that were made again, records that are gone |
-//! | `reading` | batches that cannot be read, ends that are none |
+//! | `reading` | batches that cannot be read, ends that no record comes before |
 //! | `topics` | topics made as the configuration wants them |
 //! | `brokers` | brokers that go and come, a broken client |
 //! | `security` | encryption, certificates and passwords |
