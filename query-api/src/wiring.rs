@@ -99,12 +99,11 @@ impl Service for QueryService {
         cluster.show_in(lifecycle);
         let watermarks = Arc::new(KafkaWatermarks::new(&cluster));
         let hosts = Hosts::new(&clickhouse)?;
+        hosts.show_in(lifecycle);
         tokio::select! {
             migrated = wait_until_migrated(&clickhouse) => migrated?,
             reason = lifecycle.stop_requested() => return Err(reason.to_string().into()),
         }
-        let watched = hosts.clone();
-        lifecycle.watch_dependency("clickhouse", move || watched.reachable());
         let source = ClickHouseSource::new(hosts, &clickhouse.database, watermarks);
         Ok(service::build(config.query, Arc::new(source), parts)?)
     }

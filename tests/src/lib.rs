@@ -10,6 +10,7 @@
 //! | [`problem`] | what every error of the API must be like |
 //! | [`observed`] | the error codes that were answered |
 //! | [`process`] | what the kernel knows of a process, and processes that end with ours |
+//! | [`health`] | what `/api/v1/health` may say |
 //! | [`files`] | what lies in a server's folder |
 //! | [`small_disk`] | [`SmallDisk`]: a disk that is soon full |
 //! | [`wait`] | waiting on conditions |
@@ -25,6 +26,7 @@ pub mod client;
 pub mod cluster;
 pub mod engines;
 pub mod files;
+pub mod health;
 pub mod observed;
 pub mod problem;
 pub mod process;

@@ -88,6 +88,7 @@ impl Service for WriterService {
         let cluster = KafkaCluster::new(config.kafka)?;
         let registry = HttpSchemaRegistry::from_config(&config.schema_registry)?;
         cluster.show_in(lifecycle);
+        Hosts::new(&clickhouse)?.show_in(lifecycle);
         // Nothing is read that could not be stored.
         tokio::select! {
             migrated = wait_until_migrated(&clickhouse) => migrated?,

@@ -105,7 +105,14 @@ impl KafkaCluster {
                     }
                     // One slow answer is no outage.
                     Err(_) if failures == 0 => failures = 1,
-                    Err(error) => dependency.down(cluster.health().explanation().unwrap_or_else(|| error.to_string())),
+                    Err(error) => {
+                        if failures == 1 {
+                            failures = 2;
+                            tracing::warn!(code = error.code(), %error, "kafka does not do what this process needs");
+                        }
+                        // Health is public, and the reason names brokers.
+                        dependency.down(cluster.health().code().unwrap_or_else(|| error.code()));
+                    }
                 }
                 tokio::select! {
                     () = stop.requested() => return Ok(()),

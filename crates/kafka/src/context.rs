@@ -90,6 +90,12 @@ impl BrokerHealth {
         self.lock().fault.as_ref().map(ToString::to_string)
     }
 
+    /// The code of what is wrong, or of why a call has got no answer: it names no broker.
+    pub(crate) fn code(&self) -> Option<&'static str> {
+        let state = self.lock();
+        state.fault.as_ref().or(state.connection.as_ref()).map(|fault| fault.cause.code())
+    }
+
     /// Why a call has got no answer, as far as is known.
     pub(crate) fn explanation(&self) -> Option<String> {
         let state = self.lock();

@@ -211,8 +211,10 @@ impl Producer for KafkaProducer {
         Arc::clone(&self.shared).publish(records).await
     }
 
+    /// Says the code alone where brokers are away: this is for health, which is public, and the reason names brokers. The log has it.
     fn available(&self) -> Result<(), String> {
-        self.shared.available()
+        let reason = |fault| self.shared.cluster.health().code().map_or(fault, str::to_owned);
+        self.shared.available().map_err(reason)
     }
 }
 

@@ -6,6 +6,7 @@ use luminate_tests::chaos::Rounds;
 use luminate_tests::cluster::load::METRIC;
 use luminate_tests::cluster::{Doors, Load, LoadOptions};
 use luminate_tests::engines::{ClickHouse, ClickHouseOptions};
+use luminate_tests::health::assert_names_no_server;
 use luminate_tests::samples::SampleMaker;
 use luminate_tests::{Client, Server, wait};
 use serde_json::json;
@@ -80,6 +81,7 @@ fn writes_are_accepted_while_clickhouse_is_gone_until_the_queue_is_full() {
 
     clickhouse.kill();
     wait::until("health tells", || (status_of_clickhouse(&server) == "down").then_some(()));
+    assert_names_no_server(&Client::new(server.url(), "").get("/api/v1/health").json());
     server.client("acme").write_all(&maker.body(METRIC, 10).0);
     let query = json!({
         "queryType": "aggregate", "metricName": METRIC, "aggregation": "count", "timeRange": {"relative": "1h"},

@@ -3,6 +3,7 @@
 use luminate_tests::chaos::Rounds;
 use luminate_tests::cluster::{ClusterOptions, Engine, Load, LoadOptions, client};
 use luminate_tests::engines::{Kafka, KafkaOptions};
+use luminate_tests::health::assert_names_no_server;
 use luminate_tests::samples::SampleMaker;
 use luminate_tests::{Client, Cluster, wait};
 use serde_json::json;
@@ -50,10 +51,11 @@ fn queries_go_on_while_kafka_is_gone_and_writes_when_it_is_back() {
     assert_eq!(edge.client("acme").count(Some(&receipt), "m"), 10);
 
     cluster.kafka.kill_node(1);
-    wait::until("health tells", || {
+    let health = wait::until("health tells", || {
         let health = Client::new(edge.url(), "").get("/api/v1/health").json();
-        (health["dependencies"]["kafka"]["status"] == "down").then_some(())
+        (health["dependencies"]["kafka"]["status"] == "down").then_some(health)
     });
+    assert_names_no_server(&health);
     let refused = edge.client("acme").write(&maker.body("m", 1).0).unwrap();
     assert_eq!(refused.status, 503, "{}", refused.json());
     assert_eq!(edge.client("acme").count(None, "m"), 10);

@@ -7,11 +7,13 @@
 //! | [`statement`] | [`Statement`]: SQL, parameters, settings |
 //! | [`host`] | [`Host`]: one server; [`Answer`]: a result as it comes |
 //! | [`hosts`] | [`Hosts`]: servers of which any will do |
+//! | `health` | whether they answer, asked by itself |
 //! | [`topology`] | [`Topology`]: which host is which shard and replica |
 //! | [`error`] | [`ClientError`] |
 
 pub mod address;
 pub mod error;
+mod health;
 pub mod host;
 pub mod hosts;
 pub mod statement;

@@ -17,6 +17,7 @@
 //! | `incarnations` | from which incarnations of a topic samples were taken |
 //! | `provenance` | what is stored, for comparing it with the queue |
 //! | `layout` | shards and replicas, asked again from time to time |
+//! | `refusal` | whether batches were refused lately, for health |
 //! | `failure` | a statement's error as the store's |
 
 mod block;
@@ -29,6 +30,7 @@ mod ledger;
 mod native;
 mod plan;
 mod provenance;
+mod refusal;
 mod settle;
 
 use std::collections::BTreeMap;
@@ -48,6 +50,7 @@ use self::incarnations::Incarnations;
 use self::insert::{Inserter, time_limit};
 use self::layout::{Layout, LayoutCache};
 use self::plan::{ErasedEnds, Plan};
+use self::refusal::LastRefusals;
 use self::settle::{Counter, Verdict};
 use crate::client::{ClientError, Host, Hosts, Shard, Statement};
 use crate::config::{ClickHouseConfig, is_plain_name};
@@ -67,6 +70,7 @@ pub struct ClickHouseSink {
     hosts: Hosts,
     layout: LayoutCache,
     clock: Clock,
+    refusals: LastRefusals,
 }
 
 /// What one batch needs: its shard's server, and what is known there.
@@ -84,7 +88,7 @@ impl ClickHouseSink {
     /// [`ClientError::Config`]
     pub fn new(config: ClickHouseConfig, clock: Clock) -> Result<Self, ClientError> {
         let hosts = Hosts::new(&config)?;
-        Ok(Self { config, hosts, layout: LayoutCache::default(), clock })
+        Ok(Self { config, hosts, layout: LayoutCache::default(), clock, refusals: LastRefusals::default() })
     }
 
     async fn layout(&self) -> Result<Arc<Layout>, StorageError> {
@@ -220,6 +224,7 @@ impl SampleSink for ClickHouseSink {
     }
 
     fn writable(&self) -> Result<(), String> {
+        self.refusals.check()?;
         match self.layout.known() {
             Some(layout) => layout.topology.shards().iter().try_for_each(|shard| shard.replicas.reachable()),
             None => self.hosts.reachable(),
@@ -297,6 +302,16 @@ impl IntentSink for ClickHouseSink {
     }
 
     async fn insert(&self, batch: &Batch, target: &StoreTarget, permit: Permit) -> Result<Stored, StorageError> {
+        self.refusals.note(&target.shard, self.insert_batch(batch, target, permit).await)
+    }
+
+    async fn settle(&self, batch: &Batch, target: &StoreTarget, permit: Permit) -> Result<Stored, StorageError> {
+        self.refusals.note(&target.shard, self.settle_batch(batch, target, permit).await)
+    }
+}
+
+impl ClickHouseSink {
+    async fn insert_batch(&self, batch: &Batch, target: &StoreTarget, permit: Permit) -> Result<Stored, StorageError> {
         permit.remaining()?;
         let layout = self.layout().await?;
         let place = self.place(&layout, target, batch, permit).await?;
@@ -314,7 +329,7 @@ impl IntentSink for ClickHouseSink {
         Ok(Stored { already: false, samples: plan.len() as u64, erased: plan.erased })
     }
 
-    async fn settle(&self, batch: &Batch, target: &StoreTarget, permit: Permit) -> Result<Stored, StorageError> {
+    async fn settle_batch(&self, batch: &Batch, target: &StoreTarget, permit: Permit) -> Result<Stored, StorageError> {
         permit.remaining()?;
         let layout = self.layout().await?;
         let place = self.place(&layout, target, batch, permit).await?;

@@ -91,7 +91,7 @@ async fn in_front_of_clickhouse(
     let progress = Progress::default();
     let clickhouse = config.storage.clickhouse.clone();
     let hosts = Hosts::new(&clickhouse)?;
-    watch::clickhouse(lifecycle, hosts.clone());
+    hosts.show_in(lifecycle);
     let sink = Arc::new(ClickHouseSink::new(clickhouse.clone(), system_clock())?);
     let watermarks = OwnWatermarks::new(progress.clone(), Arc::new(queue.clone()));
     let source = ClickHouseSource::new(hosts, &clickhouse.database, Arc::new(watermarks));

@@ -3,19 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use luminate_clickhouse::Hosts;
-use luminate_clickhouse::client::Statement;
 use luminate_queue::Producer as _;
 use luminate_rocksdb::queue::EmbeddedQueue;
 use luminate_rocksdb::{Failure, RocksStore};
 use luminate_runtime::lifecycle::{Lifecycle, StopStage};
 use luminate_storage::{SampleSink as _, SampleSource as _};
-
-/// How often ClickHouse is asked whether it answers.
-const ASK_EVERY: Duration = Duration::from_secs(1);
-
-/// How long its answer may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// How often the numbers of queue and store are read; their files are listed for it.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
@@ -49,29 +41,6 @@ pub(super) fn store(lifecycle: &Lifecycle, store: &Arc<RocksStore>) {
             None => tracing::warn!("the store is still read from, and ends with the process"),
         }
         Ok(())
-    });
-}
-
-/// Asks ClickHouse again and again whether it answers: queries and inserts may not come for hours.
-pub(super) fn clickhouse(lifecycle: &Lifecycle, hosts: Hosts) {
-    let dependency = lifecycle.health().dependency("clickhouse");
-    lifecycle.spawn("clickhouse", StopStage::Drain, move |mut stop| async move {
-        let mut ticks = tokio::time::interval(ASK_EVERY);
-        let question = Statement::new("SELECT 1").within(ANSWER_WITHIN);
-        loop {
-            tokio::select! {
-                () = stop.requested() => return Ok(()),
-                answer = hosts.rows::<(u8,)>(&question) => match answer {
-                    Ok(_) => dependency.up(),
-                    // Health is public, and the reason may name servers.
-                    Err(_) => dependency.down("does not answer"),
-                },
-            }
-            tokio::select! {
-                () = stop.requested() => return Ok(()),
-                _ = ticks.tick() => {}
-            }
-        }
     });
 }
 
