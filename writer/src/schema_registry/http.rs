@@ -59,6 +59,10 @@ impl HttpSchemaRegistry {
         if host.is_none_or(str::is_empty) {
             return Err(invalid("url", "must begin with http:// or https:// and name a host"));
         }
+        // Whatever shows a configuration shows its addresses.
+        if host.and_then(|host| host.split(['/', '?', '#']).next()).is_some_and(|authority| authority.contains('@')) {
+            return Err(invalid("url", "must not hold a user: say it in `username` and `password`"));
+        }
         if config.timeout.get().is_zero() {
             return Err(invalid("timeout", "must be more than 0"));
         }

@@ -111,3 +111,15 @@ fn what_cannot_work_is_refused_by_the_name_of_its_key() {
         assert_eq!(key(&config), Some(expected));
     }
 }
+
+#[test]
+fn an_address_with_a_user_is_refused_and_not_repeated() {
+    for url in ["http://user:hunter2@registry:8081", "https://hunter2@registry/path", "https://u:hunter2@registry?x=1"]
+    {
+        let Err(error) = HttpSchemaRegistry::from_config(&config(url.to_owned())) else { panic!("{url} is taken") };
+        assert_eq!(error.key, "url");
+        let told = error.to_string();
+        assert!(told.contains("`username` and `password`") && !told.contains("hunter2"), "{told}");
+    }
+    assert!(HttpSchemaRegistry::from_config(&config("http://registry/a@b".to_owned())).is_ok());
+}
