@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use luminate_model::{Offset, Source};
+use luminate_model::{Offset, Source, TenantId};
 use luminate_queue::{QueueAdmin, QueueError};
 
 use crate::cluster::{KafkaCluster, Place};
@@ -55,6 +55,10 @@ impl QueueAdmin for KafkaAdmin {
             Ok(sources.into_iter().zip(ends).collect())
         })
         .await
+    }
+
+    fn owner(&self, source: Source) -> Option<TenantId> {
+        self.cluster.topics().of(source).and_then(|topic| topic.owner.clone())
     }
 
     /// Records leave with the topic's retention.

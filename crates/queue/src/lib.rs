@@ -314,6 +314,11 @@ pub trait QueueAdmin: Send + Sync + 'static {
         0
     }
 
+    /// The tenant whose records alone are in a partition that [`ends`](Self::ends) has told of; `None` where tenants share it.
+    fn owner(&self, _source: Source) -> Option<TenantId> {
+        None
+    }
+
     /// Removes the bytes of records that were consumed and committed from disk now, instead of some time later. A queue
     /// that others own (Kafka, whose topics have a retention) does nothing.
     ///

@@ -39,7 +39,8 @@ pub struct Watermark {
     stopped: Option<bool>,
 }
 
-/// Tells how far each source is stored, whichever writer has it.
+/// Tells how far each source is stored, whichever writer has it. An admin sees the sources that all tenants share and those of
+/// its own tenant's topic.
 #[utoipa::path(
     get,
     path = "/api/v1/admin/watermarks",
@@ -51,12 +52,15 @@ pub struct Watermark {
     )
 )]
 pub(crate) async fn watermarks(
-    Authenticated(_access): Authenticated<AdminAccess>,
+    Authenticated(access): Authenticated<AdminAccess>,
     State(admin): State<Admin>,
 ) -> Result<Json<Watermarks>, Problem> {
     let state = admin.state();
     let mut ends = state.queue.ends().await.map_err(|error| of_queue_error(&error))?;
     ends.sort();
+    if let Some(own) = access.visible_tenant(None)? {
+        ends.retain(|(source, _)| state.queue.owner(*source).is_none_or(|owner| owner == own));
+    }
     let of_all = of_all_writers(&admin).await?;
     let own = state.progress.sources();
     let sources = ends.into_iter().filter_map(|(source, end)| {
