@@ -31,6 +31,8 @@ pub(crate) struct TestSink {
     pub(crate) damaged: AtomicU32,
     /// So many writes take an hour.
     slow: AtomicU32,
+    /// Held for writing, nothing is removed.
+    pub(crate) removing: tokio::sync::RwLock<()>,
 }
 
 impl TestSink {
@@ -42,6 +44,7 @@ impl TestSink {
             lose_answer: AtomicU32::new(0),
             damaged: AtomicU32::new(0),
             slow: AtomicU32::new(0),
+            removing: tokio::sync::RwLock::default(),
         })
     }
 
@@ -96,6 +99,7 @@ impl SampleSink for TestSink {
     }
 
     async fn remove_erased(&self, tenant: &TenantId) -> Result<Erased, StorageError> {
+        let _may_remove = self.removing.read().await;
         self.store.remove_erased(tenant).await
     }
 

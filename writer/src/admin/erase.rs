@@ -12,9 +12,9 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
 use luminate_auth::AdminAccess;
-use luminate_model::{Offset, Receipt, Source};
+use luminate_model::{Offset, Receipt, Source, TenantId};
 use luminate_queue::{DeadLetterFilter, QueueError};
-use luminate_runtime::http::{Authenticated, Problem};
+use luminate_runtime::http::{Authenticated, Problem, codes};
 use luminate_storage::{NotedErasure, ReachError, StorageError};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -72,10 +72,20 @@ pub(crate) async fn begin(
     let state = admin.state();
     let request: EraseRequest = json_body(state, &headers, body).await?;
     let tenant = access.tenant(named_tenant(request.tenant.as_deref())?.as_ref())?;
+    let subject = access.subject().to_owned();
+    // In a task of its own: a client that leaves takes the request with it, and what has begun must come to an end.
+    let begun = tokio::spawn(start(admin.clone(), tenant, subject)).await;
+    let erasure = begun.map_err(|_| codes::internal())??;
+    Ok((StatusCode::ACCEPTED, Json(erasure)))
+}
+
+/// Begins an erasure as of now: it is noted, and goes on by itself, when this returns.
+pub(super) async fn start(admin: Admin, tenant: TenantId, subject: String) -> Result<Erasure, Problem> {
+    let state = admin.state();
     let Some(erasure) = state.erasures.begin(&tenant, (state.clock)()).await else {
         return Err(problem(&ERASURES_TOO_MANY).retry_after(Duration::from_secs(10)));
     };
-    tracing::info!(%tenant, id = erasure.id, subject = access.subject(), "erasure begins");
+    tracing::info!(%tenant, id = erasure.id, subject, "erasure begins");
     let forget = |problem| {
         state.erasures.forget(&erasure.id);
         problem
@@ -85,7 +95,7 @@ pub(crate) async fn begin(
     let noted = NotedErasure { tenant, up_to };
     state.sink.note_erasure(&noted).await.map_err(|error| forget(of_storage_error(&error)))?;
     tokio::spawn(run(admin.clone(), erasure.id.clone(), noted));
-    Ok((StatusCode::ACCEPTED, Json(erasure)))
+    Ok(erasure)
 }
 
 /// Tells how far an erasure is.
@@ -201,15 +211,19 @@ async fn remove_samples(state: &AdminState, id: &str, noted: &NotedErasure) -> R
 }
 
 /// Waits until all writers have passed what the queue held.
+///
+/// A ledger that is shared, or older than a topic that was made again, also names sources that are not this queue's. They bring
+/// nothing here, and nobody ever passes them.
 async fn reach(state: &AdminState, noted: &NotedErasure) -> Result<(), EraseError> {
-    let Some(watermarks) = &state.watermarks else {
-        // Where the store is shared, its ledger also names sources that are not this queue's; they bring nothing here.
-        let ends = state.queue.ends().await?;
-        let is_own = |(source, _): &&(Source, Offset)| ends.iter().any(|(known, _)| known == source);
-        let own: Vec<(Source, Offset)> = noted.up_to.iter().filter(is_own).copied().collect();
-        return Ok(state.progress.reach(&own).await?);
-    };
-    let mut ends = Receipt::default();
-    noted.up_to.iter().for_each(|(source, end)| ends.add(*source, *end));
-    Ok(watermarks.reach(&ends).await?)
+    let ends = state.queue.ends().await?;
+    let is_own = |(source, _): &&(Source, Offset)| ends.iter().any(|(known, _)| known == source);
+    let own = noted.up_to.iter().filter(is_own).copied();
+    match &state.watermarks {
+        None => Ok(state.progress.reach(&own.collect::<Vec<_>>()).await?),
+        Some(watermarks) => {
+            let mut ends = Receipt::default();
+            own.for_each(|(source, end)| ends.add(source, end));
+            Ok(watermarks.reach(&ends).await?)
+        }
+    }
 }
