@@ -43,6 +43,11 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "writer/src/admin/problems.rs",
         "a_queue_that_is_away_is_503_and_says_nothing_of_itself",
     ),
+    (
+        "replay_in_doubt",
+        "crates/kafka/src/dead_letters/replay_tests.rs",
+        "a_replay_that_did_not_come_to_its_end_is_not_repeated_unasked",
+    ),
     ("admin_storage_unavailable", "writer/src/admin/tests.rs", "an_erasure_that_cannot_be_noted_is_not_begun"),
     ("record_malformed", "writer/src/pipeline_tests.rs", "what_cannot_be_used_is_kept_and_stops_nothing"),
     ("record_key_invalid", "writer/src/pipeline_tests.rs", "what_cannot_be_used_is_kept_and_stops_nothing"),

@@ -112,8 +112,18 @@ pub trait DeadLetters: Send + Sync + 'static {
     /// at `now` (ms since 1970). Returns the new record's offset; `None` where there is no such dead letter or it was cut.
     ///
     /// # Errors
-    /// [`QueueError`]; the record may have been put back.
+    /// [`QueueError`]; the record may have been put back. Once that is so, further replays are refused with
+    /// [`QueueError::ReplayInDoubt`].
     async fn replay(&self, id: DeadLetterId, now: i64) -> Result<Option<Offset>, QueueError>;
+
+    /// Forgets that an earlier replay did not come to its end, so that the next one puts the record back whether or not that one did.
+    /// A queue whose replays happen whole or not at all has nothing to forget.
+    ///
+    /// # Errors
+    /// [`QueueError`]
+    async fn forget_doubtful_replay(&self, _id: DeadLetterId) -> Result<(), QueueError> {
+        Ok(())
+    }
 
     /// Removes dead letters for good; returns how many.
     ///

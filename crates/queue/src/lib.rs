@@ -171,6 +171,9 @@ pub enum QueueError {
         /// The most that are allowed.
         limit: u64,
     },
+    /// An earlier replay of the dead letter did not come to its end: whether its record was put back, nobody knows.
+    #[error("an earlier replay of the dead letter may have put its record back")]
+    ReplayInDoubt,
     /// The queue's data is not what it should be.
     #[error("the queue is damaged: {0}")]
     Damaged(String),
@@ -189,6 +192,7 @@ impl QueueError {
             Self::TopicMadeAgain { .. } => "topic_made_again",
             Self::Fenced(_) => "queue_fenced",
             Self::DeadLettersFull { .. } => "dead_letters_full",
+            Self::ReplayInDoubt => "replay_in_doubt",
             Self::Damaged(_) => "queue_damaged",
             Self::Closed => "queue_closed",
         }

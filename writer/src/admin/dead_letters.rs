@@ -8,14 +8,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use luminate_auth::AdminAccess;
+use luminate_model::{Offset, TenantId};
 use luminate_queue::{DeadLetter, DeadLetterFilter, DeadLetterId};
 use luminate_runtime::http::{Authenticated, Problem};
+use luminate_storage::{NotedErasure, StorageError};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::input::{invalid, json_body, named_tenant, parameters, path};
-use super::problems::{DEAD_LETTER_CUT, DEAD_LETTER_UNKNOWN, ERASURE_RUNNING, of_queue_error, problem};
-use super::{Admin, AdminState};
+use super::problems::{
+    DEAD_LETTER_CUT, DEAD_LETTER_UNKNOWN, ERASURE_RUNNING, of_queue_error, of_storage_error, problem,
+};
+use super::{Admin, AdminState, erase};
 
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1000;
@@ -43,6 +47,14 @@ pub struct PurgeRequest {
     tenant: Option<String>,
     /// Only those with this reason code.
     code: Option<String>,
+}
+
+/// How to replay a dead letter.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReplayRequest {
+    /// Whether to replay it also where an earlier replay may have put its record back (`replay_in_doubt`).
+    again: bool,
 }
 
 /// A part of the list.
@@ -175,11 +187,12 @@ pub(crate) async fn show(
     path = "/api/v1/admin/dead-letters/{id}/replay",
     tag = "admin",
     operation_id = "replayDeadLetter",
+    request_body = ReplayRequest,
     params(("id" = String, Path, description = "Its id, with `/` written as `%2F`.")),
     responses(
         (status = 200, description = "It was put back.", body = Replayed),
         (status = 404, description = "`dead_letter_unknown`"),
-        (status = 409, description = "`dead_letter_cut`, `erasure_running`"),
+        (status = 409, description = "`dead_letter_cut`, `erasure_running`, `replay_in_doubt`"),
         (status = "default", description = "An error.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json")
     )
 )]
@@ -187,18 +200,31 @@ pub(crate) async fn replay(
     Authenticated(access): Authenticated<AdminAccess>,
     State(admin): State<Admin>,
     id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
 ) -> Result<Json<Replayed>, Problem> {
     let state = admin.state();
+    let request: ReplayRequest = json_body(state, &headers, body).await?;
     let letter = visible_letter(state, &access, &path(id)?).await?;
     if letter.is_cut() {
         return Err(problem(&DEAD_LETTER_CUT));
     }
-    let Some(_permit) = state.erasures.permit_replay(letter.tenant.as_ref()).await else {
+    let tenant = letter.tenant.as_ref();
+    let Some(_permit) = state.erasures.permit_replay(tenant).await else {
         return Err(problem(&ERASURE_RUNNING));
     };
+    // Another writer's erasure is known by the ledger alone.
+    if is_being_erased(state, tenant).await.map_err(|error| of_storage_error(&error))? {
+        return Err(problem(&ERASURE_RUNNING));
+    }
+    if request.again {
+        let forgotten = state.dead_letters.forget_doubtful_replay(letter.id).await;
+        forgotten.map_err(|error| of_queue_error(&error))?;
+    }
     let replayed = state.dead_letters.replay(letter.id, (state.clock)()).await;
     let offset = replayed.map_err(|error| of_queue_error(&error))?;
     let offset = offset.ok_or_else(|| problem(&DEAD_LETTER_UNKNOWN))?;
+    erase_what_came_too_late(&admin, &letter, offset).await?;
     tracing::info!(id = %letter.id, offset = offset.0, subject = access.subject(), "dead letter replayed");
     Ok(Json(Replayed { source: letter.id.source.to_string(), offset: offset.0 }))
 }
@@ -228,6 +254,39 @@ pub(crate) async fn purge(
     let purged = state.dead_letters.purge(&filter).await.map_err(|error| of_queue_error(&error))?;
     tracing::info!(purged, ?filter, subject = access.subject(), "dead letters purged");
     Ok(Json(Purged { purged }))
+}
+
+/// Whether some writer erases the tenant's data. Of no known tenant, it may be anybody's.
+async fn is_being_erased(state: &AdminState, tenant: Option<&TenantId>) -> Result<bool, StorageError> {
+    let unfinished = state.sink.unfinished_erasures().await?;
+    Ok(unfinished.iter().any(|erasure| tenant.is_none_or(|tenant| erasure.tenant == *tenant)))
+}
+
+/// Another writer may have noted the end of the partition for an erasure after the ledger was asked and before the record was put
+/// back: then the record lies behind that end, and is erased by an erasure of this writer's own.
+///
+/// What remains is an erasure that was noted and finished, or a store that went away, while one record was being put back.
+async fn erase_what_came_too_late(admin: &Admin, letter: &DeadLetter, offset: Offset) -> Result<(), Problem> {
+    let state = admin.state();
+    let Some(tenant) = &letter.tenant else { return Ok(()) };
+    let covers_it = |erasure: &NotedErasure| {
+        let mut ends = erasure.up_to.iter();
+        ends.any(|(source, end)| *source == letter.id.source && *end > offset)
+    };
+    match state.sink.unfinished_erasures().await {
+        Ok(unfinished) if unfinished.iter().any(|one| one.tenant == *tenant && !covers_it(one)) => {
+            tracing::warn!(id = %letter.id, "a dead letter was replayed while an erasure began; its tenant is erased once more");
+            // In a task of its own, because this one may be dropped; and not waited for: it waits until this replay has ended.
+            tokio::spawn(erase::start(admin.clone(), tenant.clone(), "replay".to_owned()));
+            Err(problem(&ERASURE_RUNNING))
+        }
+        Ok(_) => Ok(()),
+        // It was put back: an error would have it put back once more.
+        Err(error) => {
+            tracing::error!(id = %letter.id, %error, "nobody knows whether an erasure of the tenant began during its replay");
+            Ok(())
+        }
+    }
 }
 
 /// A dead letter that the token may see. One that it may not see is as unknown as one that is not there.

@@ -11,6 +11,8 @@ luminate_runtime::problem_types! {
         "There is no dead letter of this id, or it is another tenant's. It may have been purged.";
     DEAD_LETTER_CUT: CONFLICT "dead_letter_cut", "Dead letter cut",
         "Not all bytes of the record were kept, so it cannot be replayed.";
+    REPLAY_IN_DOUBT: CONFLICT "replay_in_doubt", "Replay in doubt",
+        "An earlier replay of the dead letter did not come to its end, and may have put its record back. Look whether its samples are stored; where they are not, replay it with `again`.";
     ERASURE_UNKNOWN: NOT_FOUND "erasure_unknown", "No such erasure",
         "There is no erasure of this id, or it is another tenant's. After a restart an erasure goes on under another id.";
     ERASURE_RUNNING: CONFLICT "erasure_running", "Erasure running",
@@ -31,10 +33,12 @@ pub(crate) fn problem(problem_type: &'static ProblemType) -> Problem {
 /// What operators are told when the queue fails.
 pub(crate) fn of_queue_error(error: &QueueError) -> Problem {
     tracing::warn!(code = error.code(), %error, "the queue failed an operator's request");
-    if matches!(error, QueueError::Unavailable(_) | QueueError::Closed) {
-        problem(&ADMIN_QUEUE_UNAVAILABLE).retry_after(std::time::Duration::from_secs(1))
-    } else {
-        codes::internal()
+    match error {
+        QueueError::Unavailable(_) | QueueError::Closed => {
+            problem(&ADMIN_QUEUE_UNAVAILABLE).retry_after(std::time::Duration::from_secs(1))
+        }
+        QueueError::ReplayInDoubt => problem(&REPLAY_IN_DOUBT),
+        _ => codes::internal(),
     }
 }
 
@@ -64,6 +68,8 @@ mod tests {
             );
             assert!(!away.detail_text().unwrap_or_default().contains("secret"));
         }
+        let doubtful = of_queue_error(&QueueError::ReplayInDoubt);
+        assert_eq!((doubtful.code(), doubtful.problem_type().status), ("replay_in_doubt", StatusCode::CONFLICT));
         let damaged = of_queue_error(&QueueError::Damaged("/secret/path".to_owned()));
         assert_eq!(damaged.code(), "internal");
         assert!(!damaged.detail_text().unwrap_or_default().contains("secret"));

@@ -9,10 +9,12 @@ use axum::body::Body;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use luminate_model::{Offset, Receipt};
-use luminate_queue::memory::MemoryQueue;
-use luminate_queue::{DeadLetterFilter, DeadLetters as _};
+use luminate_queue::memory::{MemoryQueue, MemoryQueueConfig};
+use luminate_queue::{
+    DeadLetter, DeadLetterFilter, DeadLetterId, DeadLetterPage, DeadLetters as _, QueueAdmin, QueueError,
+};
 use luminate_runtime::http::Authenticator;
-use luminate_storage::{ReachError, SampleSink as _, StorageError, Watermarks};
+use luminate_storage::{NotedErasure, ReachError, SampleSink as _, StorageError, Watermarks};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -255,11 +257,13 @@ async fn an_erasure_takes_what_is_stored_queued_and_dead() {
         luminate_queue::Record { key: luminate_queue::RecordKey { tenant: tenant("other"), shard: 0 }, ..record(&[7]) };
     publish(&running.queue, vec![other]).await;
 
+    let held = running.sink.removing.write().await;
     let (status, begun) = post(&running, "/api/v1/admin/erase", ADMIN, json!({ "tenant": "acme" })).await;
     assert_eq!((status, &begun["status"]), (StatusCode::ACCEPTED, &json!("running")));
     let id = begun["id"].as_str().unwrap();
     let replay = post(&running, &format!("{}/replay", letter_path(&running, 0)), ADMIN, json!({})).await;
     assert_eq!((replay.0, &replay.1["code"]), (StatusCode::CONFLICT, &json!("erasure_running")));
+    drop(held);
 
     let erasure = ended(&running, id).await;
     // Two were stored; the third vanished when its turn came.
@@ -322,6 +326,206 @@ async fn an_erasure_goes_on_after_a_restart() {
     assert!(restarted.sink.store.samples(&tenant("acme")).is_empty());
     assert_eq!(letters_left(&restarted.queue).await, 1, "nobody's");
     drop(lifecycle);
+}
+
+/// A client that leaves takes its request with it, wherever that stands, and nothing else.
+#[tokio::test(start_paused = true)]
+async fn an_erasure_whose_client_leaves_comes_to_its_end() {
+    let running = with_dead_letters().await;
+    publish(&running.queue, vec![record(&[1, 2])]).await;
+    running.drained().await;
+    let parts = AdminParts {
+        dead_letters: Arc::new(running.queue.clone()),
+        queue: Arc::new(running.queue.clone()),
+        sink: running.sink.clone(),
+        progress: running.writer.progress.clone(),
+        watermarks: None,
+        clock: Arc::new(|| 0),
+    };
+    let admin = Admin::new(Authenticator::new(test_tokens::verifier()), parts);
+    let routes = routes(admin.clone());
+    let replaying = admin.state().erasures.permit_replay(None).await.unwrap();
+    let request = ask(&routes, "POST", "/api/v1/admin/erase", ADMIN, Some(json!({})));
+    let left = tokio::time::timeout(Duration::from_millis(10), request).await;
+    assert!(left.is_err(), "it waits for the replay");
+    drop(replaying);
+    for _ in 0..1000 {
+        if running.sink.store.samples(&tenant("acme")).is_empty()
+            && admin.state().erasures.permit_replay(None).await.is_some()
+        {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(running.sink.store.samples(&tenant("acme")).is_empty(), "it was erased");
+    assert!(admin.state().erasures.permit_replay(None).await.is_some(), "and has ended");
+}
+
+/// The ledger is all that one writer knows of another's erasures.
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_is_not_replayed_while_another_writer_erases_its_tenant() {
+    let running = with_dead_letters().await;
+    let noted = NotedErasure { tenant: tenant("acme"), up_to: vec![(running.queue.source(0), Offset(2))] };
+    running.sink.note_erasure(&noted).await.unwrap();
+    for offset in [0, 1] {
+        let replay = format!("{}/replay", letter_path(&running, offset));
+        let (status, problem) = post(&running, &replay, OPERATOR, json!({})).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("erasure_running")), "{offset}");
+    }
+    assert_eq!(letters_left(&running.queue).await, 2);
+    running.sink.finish_erasure(&noted).await.unwrap();
+    let replay = format!("{}/replay", letter_path(&running, 0));
+    assert_eq!(post(&running, &replay, OPERATOR, json!({})).await.0, StatusCode::OK);
+}
+
+/// Dead letters, during whose replay another writer notes an erasure of what the queue held before.
+struct ErasedMeanwhile {
+    queue: MemoryQueue,
+    sink: Arc<crate::pipeline_tests::TestSink>,
+}
+
+#[async_trait]
+impl luminate_queue::DeadLetters for ErasedMeanwhile {
+    async fn put(&self, letters: Vec<DeadLetter>) -> Result<(), QueueError> {
+        self.queue.put(letters).await
+    }
+
+    async fn list(
+        &self,
+        filter: &DeadLetterFilter,
+        after: Option<DeadLetterId>,
+        limit: usize,
+    ) -> Result<DeadLetterPage, QueueError> {
+        self.queue.list(filter, after, limit).await
+    }
+
+    async fn get(&self, id: DeadLetterId) -> Result<Option<DeadLetter>, QueueError> {
+        self.queue.get(id).await
+    }
+
+    async fn replay(&self, id: DeadLetterId, now: i64) -> Result<Option<Offset>, QueueError> {
+        let noted = NotedErasure { tenant: tenant("acme"), up_to: self.queue.ends().await.unwrap() };
+        self.sink.note_erasure(&noted).await.unwrap();
+        self.queue.replay(id, now).await
+    }
+
+    async fn purge(&self, filter: &DeadLetterFilter) -> Result<u64, QueueError> {
+        self.queue.purge(filter).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_replayed_while_another_writers_erasure_begins_is_erased_too() {
+    let running = Running::start(one_partition(), TestSink::new(), WriterConfig::default());
+    running.queue.append_raw(0, consumed(0, "acme/0", "of acme")).unwrap();
+    running.drained().await;
+    let parts = AdminParts {
+        dead_letters: Arc::new(ErasedMeanwhile { queue: running.queue.clone(), sink: running.sink.clone() }),
+        queue: Arc::new(running.queue.clone()),
+        sink: running.sink.clone(),
+        progress: running.writer.progress.clone(),
+        watermarks: None,
+        clock: Arc::new(|| 0),
+    };
+    let routes = routes(Admin::new(Authenticator::new(test_tokens::verifier()), parts));
+    let replay = format!("{}/replay", letter_path(&running, 0));
+    let (status, problem) = ask(&routes, "POST", &replay, ADMIN, Some(json!({}))).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("erasure_running")));
+    for _ in 0..1000 {
+        if running.sink.unfinished_erasures().await.unwrap().is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(running.sink.unfinished_erasures().await.unwrap(), [], "the erasure of what was put back has ended");
+    assert_eq!(letters_left(&running.queue).await, 0, "it became a dead letter again, and went");
+}
+
+/// Sources that two tenants share, and one of each that is its own.
+struct Owned(MemoryQueue);
+
+#[async_trait]
+impl QueueAdmin for Owned {
+    async fn ends(&self) -> Result<Vec<(luminate_model::Source, Offset)>, QueueError> {
+        self.0.ends().await
+    }
+
+    fn owner(&self, source: luminate_model::Source) -> Option<luminate_model::TenantId> {
+        [None, Some("acme"), Some("other")][source.partition as usize].map(tenant)
+    }
+
+    async fn scrub(&self) -> Result<(), QueueError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_admin_sees_no_other_tenants_topic() {
+    let queue = MemoryQueue::new(MemoryQueueConfig { partitions: 3, ..MemoryQueueConfig::default() });
+    let mut committed = Receipt::default();
+    (0..3).for_each(|partition| committed.add(queue.source(partition), Offset(0)));
+    let parts = AdminParts {
+        dead_letters: Arc::new(queue.clone()),
+        queue: Arc::new(Owned(queue.clone())),
+        sink: TestSink::new(),
+        progress: Progress::default(),
+        watermarks: Some(Arc::new(Group(Ok(committed)))),
+        clock: Arc::new(|| 0),
+    };
+    let routes = routes(Admin::new(Authenticator::new(test_tokens::verifier()), parts));
+    for (token, partitions) in [(OPERATOR, vec![0, 1, 2]), (ADMIN, vec![0, 1]), (STRANGER, vec![0, 2])] {
+        let (_, answer) = ask(&routes, "GET", "/api/v1/admin/watermarks", token, None).await;
+        let told: Vec<_> = answer["sources"].as_array().unwrap().iter().map(|one| one["source"].clone()).collect();
+        let expected: Vec<_> = partitions.into_iter().map(|at| json!(queue.source(at).to_string())).collect();
+        assert_eq!(told, expected, "{token}");
+    }
+}
+
+/// Watermarks of a group that knows no source but those of the queue.
+struct OfQueue(MemoryQueue);
+
+#[async_trait]
+impl Watermarks for OfQueue {
+    async fn watermark(&self) -> Result<Receipt, StorageError> {
+        Ok(Receipt::default())
+    }
+
+    async fn reach(&self, receipt: &Receipt) -> Result<(), ReachError> {
+        let ends = self.0.ends().await.unwrap();
+        let is_known = |(source, _): &(luminate_model::Source, Offset)| ends.iter().any(|(known, _)| known == source);
+        if receipt.places().iter().all(is_known) {
+            Ok(())
+        } else {
+            Err(ReachError::OtherIncarnation(receipt.places()[0].0))
+        }
+    }
+}
+
+/// The ledger of an erasure may name a topic that is no longer there, or was made again since.
+#[tokio::test(start_paused = true)]
+async fn an_erasure_goes_on_in_a_group_where_the_ledger_names_a_vanished_source() {
+    let queue = one_partition();
+    let sink = TestSink::new();
+    let gone = luminate_model::Source { incarnation: luminate_model::Incarnation([99; 16]), partition: 0 };
+    let up_to = vec![(queue.source(0), Offset(0)), (gone, Offset(9))];
+    sink.note_erasure(&NotedErasure { tenant: tenant("acme"), up_to }).await.unwrap();
+    let parts = AdminParts {
+        dead_letters: Arc::new(queue.clone()),
+        queue: Arc::new(queue.clone()),
+        sink: sink.clone(),
+        progress: Progress::default(),
+        watermarks: Some(Arc::new(OfQueue(queue))),
+        clock: Arc::new(|| 0),
+    };
+    let admin = Admin::new(Authenticator::new(test_tokens::verifier()), parts);
+    admin.go_on_erasing();
+    for _ in 0..1000 {
+        if sink.unfinished_erasures().await.unwrap().is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(sink.unfinished_erasures().await.unwrap(), []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,8 @@
 //! | header `luminate-code` | the reason code once more, for tools that look at headers alone |
 //!
 //! That a dead letter was replayed is a message of its own, so that a second copy of the letter cannot undo it: its key is the
-//! id followed by `#replayed`, its value the time in ms since 1970, as text. A message without a value removes its key.
+//! id followed by `#replayed`, its value the time in ms since 1970, as text; before the record is put back it is `begun`. A message
+//! without a value removes its key.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -23,6 +24,9 @@ pub(super) const ABOUT: &str = "luminate-dead-letter";
 pub(super) const CODE: &str = "luminate-code";
 /// What follows the id in the key of a replay's mark.
 const REPLAYED: &str = "#replayed";
+
+/// The value of a replay's mark before the record is put back.
+const BEGUN: &str = "begun";
 
 /// The version that is written.
 const VERSION: u32 = 1;
@@ -73,6 +77,40 @@ impl KeyOf {
     pub(super) fn id(self) -> DeadLetterId {
         match self {
             Self::Letter(id) | Self::Replay(id) => id,
+        }
+    }
+}
+
+/// What the mark of a replay says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReplayMark {
+    /// The record is being put back, or whoever did that has not come to the end.
+    Begun,
+    /// It was put back at this time, ms since 1970.
+    Done(i64),
+}
+
+impl ReplayMark {
+    /// `None` where it is none, or removed.
+    pub(super) fn read(value: Option<&[u8]>) -> Option<Self> {
+        match std::str::from_utf8(value?).ok()? {
+            BEGUN => Some(Self::Begun),
+            time => time.parse().ok().map(Self::Done),
+        }
+    }
+
+    pub(super) fn to_value(self) -> Bytes {
+        match self {
+            Self::Begun => Bytes::from_static(BEGUN.as_bytes()),
+            Self::Done(time) => Bytes::from(time.to_string()),
+        }
+    }
+
+    /// When the record was put back.
+    pub(super) fn time(self) -> Option<i64> {
+        match self {
+            Self::Begun => None,
+            Self::Done(time) => Some(time),
         }
     }
 }
@@ -130,6 +168,14 @@ mod tests {
     fn id() -> DeadLetterId {
         let source = Source { incarnation: Incarnation([7; 16]), partition: 3 };
         DeadLetterId { source, offset: Offset(12), index: Some(4) }
+    }
+
+    #[test]
+    fn marks_are_read_back() {
+        for mark in [ReplayMark::Begun, ReplayMark::Done(77)] {
+            assert_eq!(ReplayMark::read(Some(&mark.to_value())), Some(mark));
+        }
+        assert_eq!((ReplayMark::read(None), ReplayMark::read(Some(b"later"))), (None, None));
     }
 
     #[test]

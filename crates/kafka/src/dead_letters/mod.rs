@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use luminate_model::Offset;
+use luminate_model::{Offset, Source};
 use luminate_queue::{
     DeadLetter, DeadLetterFilter, DeadLetterId, DeadLetterPage, DeadLetters, QueueError, partition_of,
 };
@@ -32,8 +32,9 @@ use crate::consumer::records;
 use crate::delivery::{Delivered, Deliveries, Outgoing, Undelivered};
 use crate::error::{KafkaError, blocking};
 use crate::settings::{DEAD_LETTER_OVERHEAD, Settings};
+use crate::topics::Topic;
 
-use codec::KeyOf;
+use codec::{KeyOf, ReplayMark};
 use index::{Indexed, Place, Window};
 
 /// The most ids that are held at once, at about 100 bytes each.
@@ -50,6 +51,12 @@ pub struct KafkaDeadLetters {
 struct Shared {
     cluster: KafkaCluster,
     deliveries: Deliveries,
+}
+
+/// A dead letter, and how far a replay of it is.
+struct Found {
+    letter: DeadLetter,
+    mark: Option<ReplayMark>,
 }
 
 /// A message for the topic of dead letters.
@@ -92,9 +99,15 @@ impl KafkaDeadLetters {
         arrive(on_their_way).await
     }
 
-    async fn find(&self, id: DeadLetterId) -> Result<Option<DeadLetter>, QueueError> {
+    async fn find(&self, id: DeadLetterId) -> Result<Option<Found>, QueueError> {
         let cluster = self.shared.cluster.clone();
         blocking(move || find(&cluster, id)).await
+    }
+
+    /// Says how far a replay is; `None` takes the mark away.
+    async fn mark(&self, id: DeadLetterId, mark: Option<ReplayMark>) -> Result<(), QueueError> {
+        let value = mark.map(ReplayMark::to_value);
+        self.write(vec![Outgone { key: KeyOf::Replay(id).to_text(), headers: Vec::new(), value }]).await
     }
 }
 
@@ -111,18 +124,21 @@ impl Shared {
         })
     }
 
-    /// Puts a dead letter's record back where it came from.
-    async fn put_back(&self, letter: &DeadLetter) -> Result<Offset, QueueError> {
-        let (cluster, source) = (self.cluster.clone(), letter.id.source);
+    /// The topic that a source is of, if it is still there.
+    async fn topic_of(&self, source: Source) -> Result<Arc<Topic>, QueueError> {
+        let cluster = self.cluster.clone();
         let topic = blocking(move || {
             let known = cluster.topics().of(source).cloned();
             if known.is_some() { Ok(known) } else { Ok(cluster.refresh_topics()?.of(source).cloned()) }
         });
-        let topic = topic.await?;
-        let topic = topic.ok_or_else(|| QueueError::Damaged(format!("the topic of {source} is no longer there")))?;
+        topic.await?.ok_or_else(|| QueueError::Damaged(format!("the topic of {source} is no longer there")))
+    }
+
+    /// Puts a dead letter's record back where it came from.
+    async fn put_back(&self, letter: &DeadLetter, topic: &Topic) -> Result<Offset, QueueError> {
         let sent = self.deliveries.send(&Outgoing {
             topic: &topic.name,
-            partition: source.partition,
+            partition: letter.id.source.partition,
             key: &letter.key,
             headers: &letter.headers,
             value: Some(letter.bytes.as_ref()),
@@ -155,15 +171,30 @@ impl DeadLetters for KafkaDeadLetters {
     }
 
     async fn get(&self, id: DeadLetterId) -> Result<Option<DeadLetter>, QueueError> {
-        self.find(id).await
+        Ok(self.find(id).await?.map(|found| found.letter))
     }
 
+    /// Two topics cannot be written in one step without a transaction, whose records a reader would have to hold back; so the replay
+    /// is marked as begun before its record is put back, and a begun one is never begun again by itself.
     async fn replay(&self, id: DeadLetterId, now: i64) -> Result<Option<Offset>, QueueError> {
-        let Some(letter) = self.find(id).await?.filter(|letter| !letter.is_cut()) else { return Ok(None) };
-        let offset = self.shared.put_back(&letter).await?;
-        let value = Some(Bytes::from(now.to_string()));
-        self.write(vec![Outgone { key: KeyOf::Replay(id).to_text(), headers: Vec::new(), value }]).await?;
+        let Some(Found { letter, mark }) = self.find(id).await?.filter(|found| !found.letter.is_cut()) else {
+            return Ok(None);
+        };
+        if mark == Some(ReplayMark::Begun) {
+            return Err(QueueError::ReplayInDoubt);
+        }
+        let topic = self.shared.topic_of(id.source).await?;
+        self.mark(id, Some(ReplayMark::Begun)).await?;
+        let offset = self.shared.put_back(&letter, &topic).await?;
+        self.mark(id, Some(ReplayMark::Done(now))).await?;
         Ok(Some(offset))
+    }
+
+    async fn forget_doubtful_replay(&self, id: DeadLetterId) -> Result<(), QueueError> {
+        match self.find(id).await? {
+            Some(Found { mark: Some(ReplayMark::Begun), .. }) => self.mark(id, None).await,
+            _ => Ok(()),
+        }
     }
 
     async fn purge(&self, filter: &DeadLetterFilter) -> Result<u64, QueueError> {
@@ -211,7 +242,7 @@ fn indexed(
     reading::read(cluster, &everything(cluster)?, |message| {
         match message.key().and_then(KeyOf::read) {
             Some(KeyOf::Letter(id)) => window.letter(id, place_of_meant(id, message, filter)),
-            Some(KeyOf::Replay(id)) => window.replay(id, replay_time(message)),
+            Some(KeyOf::Replay(id)) => window.replay(id, mark_of(message).and_then(ReplayMark::time)),
             None => tracing::warn!(offset = message.offset(), "a message among the dead letters is none"),
         }
         Ok(())
@@ -239,22 +270,23 @@ fn letter_of(id: DeadLetterId, message: &BorrowedMessage<'_>) -> Option<DeadLett
     }
 }
 
-fn replay_time(message: &BorrowedMessage<'_>) -> Option<i64> {
-    std::str::from_utf8(message.payload()?).ok()?.parse().ok()
+fn mark_of(message: &BorrowedMessage<'_>) -> Option<ReplayMark> {
+    ReplayMark::read(message.payload())
 }
 
-fn find(cluster: &KafkaCluster, id: DeadLetterId) -> Result<Option<DeadLetter>, QueueError> {
+fn find(cluster: &KafkaCluster, id: DeadLetterId) -> Result<Option<Found>, QueueError> {
     let partition = partition_of(KeyOf::Letter(id).to_text().as_bytes(), reading::partitions(cluster)?);
-    let (mut letter, mut replayed_at) = (None, None);
+    let (mut letter, mut mark) = (None, None);
     reading::read(cluster, &BTreeMap::from([(partition, 0)]), |message| {
         match message.key().and_then(KeyOf::read) {
             Some(KeyOf::Letter(found)) if found == id => letter = letter_of(id, message),
-            Some(KeyOf::Replay(found)) if found == id => replayed_at = replay_time(message),
+            Some(KeyOf::Replay(found)) if found == id => mark = mark_of(message),
             _ => {}
         }
         Ok(())
     })?;
-    Ok(letter.map(|letter| DeadLetter { replayed_at, ..letter }))
+    let replayed_at = mark.and_then(ReplayMark::time);
+    Ok(letter.map(|letter| Found { letter: DeadLetter { replayed_at, ..letter }, mark }))
 }
 
 fn page(
@@ -306,3 +338,7 @@ fn contents(cluster: &KafkaCluster, wanted: Vec<Indexed>) -> Result<Vec<DeadLett
     });
     Ok(whole.collect())
 }
+
+#[cfg(test)]
+#[path = "replay_tests.rs"]
+mod tests;

@@ -71,6 +71,10 @@ struct ReplayArgs {
     #[arg(required = true)]
     ids: Vec<String>,
 
+    /// Replay them also where an earlier replay may have put their records back (`replay_in_doubt`)
+    #[arg(long)]
+    again: bool,
+
     #[command(flatten)]
     connection: AdminConnection,
 }
@@ -165,7 +169,7 @@ fn show(args: &ShowArgs) -> Result<(), CommandFailure> {
 fn replay(args: &ReplayArgs) -> Result<(), CommandFailure> {
     let client = args.connection.client()?;
     for id in &args.ids {
-        client.post_json(&format!("{PATH}/{}/replay", path_segment(id)), &json!({}))?;
+        client.post_json(&format!("{PATH}/{}/replay", path_segment(id)), &json!({ "again": args.again }))?;
         output::message(&format!("replayed {id}"));
     }
     Ok(())
