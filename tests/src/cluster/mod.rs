@@ -210,6 +210,16 @@ impl Cluster {
         ServiceProcess::start("luminate-query", &self.query)
     }
 
+    /// Starts a query-api and does not wait.
+    pub fn spawn_query(&self) -> ServiceProcess {
+        ServiceProcess::spawn("luminate-query", &self.query)
+    }
+
+    /// Starts a writer and does not wait.
+    pub fn spawn_writer(&self) -> ServiceProcess {
+        ServiceProcess::spawn("luminate-writer", &self.writer)
+    }
+
     /// Where gateways listen.
     pub fn doors(&self) -> Doors {
         Arc::clone(&self.doors)

@@ -81,14 +81,19 @@ impl ServiceProcess {
         self.wait_ready();
     }
 
-    /// Waits until the process has told its address and says that it is ready.
-    pub fn wait_ready(&mut self) {
+    /// Waits until the process has told its address.
+    pub fn wait_address(&mut self) {
         let file = self.address_file();
         let address = wait::until("the service tells its address", || {
             self.assert_runs();
             fs::read_to_string(&file).ok()
         });
         self.url = format!("http://{}", address.trim());
+    }
+
+    /// Waits until the process has told its address and says that it is ready.
+    pub fn wait_ready(&mut self) {
+        self.wait_address();
         let client = Client::new(&self.url, "");
         wait::until("the service is ready", || {
             self.assert_runs();

@@ -61,13 +61,16 @@ pub(crate) async fn start(loaded: LoadedConfig) -> anyhow::Result<Node> {
     folder::claim(&data_dir, mode)?;
     let (verifier, made_secret) = verifier(&config.auth, &data_dir)?;
 
+    // Whoever asks is told that it starts: what a crash left is recovered first.
+    let port = server.start_with_probes(&lifecycle);
+
     // Then what is durable.
     let backends = backends::open(&config, &data_dir, &retention, skip_to, &lifecycle).await?;
 
     // Requests last, so that none finds a part missing.
     let parts = Parts { verifier, backends, retention: Arc::new(retention) };
     let routes = routes(config, parts, &lifecycle)?;
-    server.start(with_standard_layers(routes, lifecycle.metrics()), &lifecycle);
+    port.open(with_standard_layers(routes, lifecycle.metrics()));
     lifecycle.set_ready();
     tracing::info!(%address, data = %data_dir.display(), %mode, "ready");
     Ok(Node { address, made_secret, lifecycle })

@@ -17,6 +17,8 @@ crate::problem_types! {
         "The connection ended or broke its protocol before the body was complete. Send it again.";
     OVERLOADED: SERVICE_UNAVAILABLE "overloaded", "Overloaded",
         "The process holds as many bytes of requests as it may. Try again after `Retry-After` seconds.";
+    STARTING: SERVICE_UNAVAILABLE "starting", "Starting",
+        "The process is starting, and waits for what it needs. Try again after `Retry-After` seconds.";
     RATE_LIMITED: TOO_MANY_REQUESTS "rate_limited", "Rate limit exceeded",
         "The tenant sent more than its limit. Try again after `Retry-After` seconds.";
     RATE_LIMITED_UNAVAILABLE: SERVICE_UNAVAILABLE "rate_limited", "Rate limit exceeded",

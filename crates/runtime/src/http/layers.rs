@@ -51,11 +51,17 @@ impl RequestId {
 /// Puts the middleware that every process has around the routes, and answers 404 and 405 as problems. Called once, by whoever
 /// composes the routes of a port.
 pub fn with_standard_layers(routes: Router, metrics: &Metrics) -> Router {
-    routes
+    let routes = routes
         .fallback(|| async { Problem::new(&codes::NOT_FOUND).detail("nothing answers at this path") })
         .method_not_allowed_fallback(|| async {
             Problem::new(&codes::METHOD_NOT_ALLOWED).detail("this path does not take this method")
-        })
+        });
+    with_layers(routes, metrics)
+}
+
+/// The middleware alone, for routes that say themselves what they answer where none fits.
+pub(super) fn with_layers(routes: Router, metrics: &Metrics) -> Router {
+    routes
         // From the inside out: what stands last sees a request first and an answer last.
         //
         // An early answer reaches a client that is still sending.

@@ -12,6 +12,7 @@
 //! | [`rate_limit`] | [`TenantRateLimiter`]: requests and samples per tenant and second |
 //! | [`service`] | [`ServiceParts`]: what a service needs of the process around it |
 //! | [`probes`] | the routes of health and metrics |
+//! | [`starting`] | what a port answers while its process starts |
 //! | [`api_document`] | the route of the document of all routes |
 
 pub mod api_document;
@@ -25,6 +26,7 @@ pub mod problem;
 pub mod rate_limit;
 pub mod server;
 pub mod service;
+pub mod starting;
 mod unread;
 
 pub use api_document::{OPENAPI_PATH, openapi_routes};
@@ -37,3 +39,4 @@ pub use problem::{AnsweredCode, Problem, ProblemItem, ProblemType};
 pub use rate_limit::{RateLimit, RateLimitRefusal, RateLimited, TenantRateLimiter};
 pub use server::{BindError, Http2Config, HttpConfig, HttpServer};
 pub use service::{ServiceParts, count_answers};
+pub use starting::StartingPort;

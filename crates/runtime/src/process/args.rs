@@ -66,7 +66,7 @@ fn command(identity: Identity, about: &'static str, variables: &[EnvVariable]) -
         .after_help(after)
         .arg(file("config", "The configuration file (YAML)"))
         .arg(Arg::new("listen").long("listen").value_name("ADDRESS").help("Address and port; port 0 takes a free one"))
-        .arg(file("address-file", "Write the address that was taken to this file, once requests are answered"))
+        .arg(file("address-file", "Write the address that was taken to this file, once probes are answered"))
 }
 
 #[cfg(test)]

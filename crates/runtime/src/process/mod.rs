@@ -144,13 +144,15 @@ async fn serve<S: Service>(config: S::Config, address_file: Option<&Path>) -> Re
     lifecycle.handle_signals()?;
     let server = HttpServer::bind(config.http()).await?;
     let address = server.local_addr();
-    let routes = S::start(config, &lifecycle).await?.merge(probe_routes(&lifecycle)).merge(openapi_routes());
-    server.start(with_standard_layers(routes, lifecycle.metrics()), &lifecycle);
-    lifecycle.set_ready();
-    tracing::info!(%address, "ready");
+    // Before the start, which may wait for a database: a probe that is not answered has the process killed.
+    let port = server.start_with_probes(&lifecycle);
     if let Some(file) = address_file {
         write_address(file, address)?;
     }
+    let routes = S::start(config, &lifecycle).await?.merge(probe_routes(&lifecycle)).merge(openapi_routes());
+    port.open(with_standard_layers(routes, lifecycle.metrics()));
+    lifecycle.set_ready();
+    tracing::info!(%address, "ready");
     let report = lifecycle.run_until_stopped().await;
     for failure in &report.failures {
         complain(S::IDENTITY, StartError::from(failure.as_str()).as_ref());
