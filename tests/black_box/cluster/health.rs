@@ -1,9 +1,9 @@
 //! Health tells how the engines are, whether or not anybody uses them, and names no server; and it is told from the beginning on.
 
-use luminate_tests::cluster::{ClusterOptions, Engine, client};
+use luminate_tests::cluster::{ClusterOptions, Engine, ServiceProcess, client};
 use luminate_tests::engines::{ClickHouse, ClickHouseOptions, Kafka, KafkaOptions};
 use luminate_tests::health::assert_names_no_server;
-use luminate_tests::{Client, Cluster, ServiceProcess, wait};
+use luminate_tests::{Client, Cluster, wait};
 use serde_json::{Value, json};
 
 fn status_of(process: &ServiceProcess, dependency: &str) -> Value {
