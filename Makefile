@@ -61,9 +61,10 @@ build-local: binary ## Build and install the luminate binary into PREFIX/bin (de
 	install -D -m 0755 $(BINARY) $(PREFIX)/bin/luminate
 	@echo "installed $(PREFIX)/bin/luminate"
 
+# Most of the tests' time is waiting for engines: one more at a time than there are processors.
 test: deps-test ## All tests: units, properties, conformance, and black-box tests of the real binary
 	$(CARGO) build --release --workspace --all-targets
-	$(CARGO) test --release --workspace
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$(( $$(nproc) + 1 ))} $(CARGO) test --release --workspace
 	$(CARGO) test --locked --manifest-path tests/containers/Cargo.toml
 
 clickhouse-local: ## ClickHouse on ports 8123 and 9000, in the foreground; data is kept (cache folder, or a Docker volume)

@@ -138,7 +138,8 @@ pub(crate) fn read(
                 deadline = Instant::now() + PATIENCE;
             }
             Some(Err(ClientError::PartitionEOF(_))) => {
-                if is_at_end(cluster, &reader, &place, position, &mut end_seen)? {
+                let is_over = is_at_end(cluster, &reader, &place, position, &mut end_seen)?;
+                if is_over {
                     return Ok(());
                 }
             }

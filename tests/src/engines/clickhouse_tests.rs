@@ -95,9 +95,10 @@ fn tests_share_a_server() {
 fn a_paused_node_answers_once_it_goes_on() {
     let clickhouse = ClickHouse::start(ClickHouseOptions::default());
     clickhouse.pause_node(1);
+    // A thread that is at work when the signal comes stops a moment later.
+    wait::until("the node is paused", || process::is_stopped(clickhouse.pid(1)?).then_some(()));
     std::thread::scope(|scope| {
         let answer = scope.spawn(|| clickhouse.query("SELECT 1"));
-        wait::until("the node is paused", || process::is_stopped(clickhouse.pid(1)?).then_some(()));
         assert!(!answer.is_finished());
         clickhouse.resume_node(1);
         assert_eq!(answer.join().expect("an answer"), "1\n");

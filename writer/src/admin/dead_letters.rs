@@ -187,7 +187,7 @@ pub(crate) async fn show(
     path = "/api/v1/admin/dead-letters/{id}/replay",
     tag = "admin",
     operation_id = "replayDeadLetter",
-    request_body = ReplayRequest,
+    request_body = Option<ReplayRequest>,
     params(("id" = String, Path, description = "Its id, with `/` written as `%2F`.")),
     responses(
         (status = 200, description = "It was put back.", body = Replayed),

@@ -339,7 +339,7 @@ impl PartitionProtocol {
     fn failed(&mut self, kind: Kind, error: WriterError, actions: &mut Vec<Action>) -> Result<(), End> {
         if let (Phase::Seek(sought, reading), WriterError::Queue(QueueError::OutOfRange { begin, .. })) =
             (&self.phase, &error)
-            && let Some(shorter) = reading.from_later(*sought, *begin)
+            && let Some(shorter) = reading.begin_later(*sought, *begin)
         {
             self.phase = shorter;
             return Ok(());

@@ -70,7 +70,7 @@ impl Reading {
     /// Where nothing has come for longer than the queue keeps records, those that are to be remembered are gone, and with them
     /// the ten minutes in which they decided of others. The records of an intent are judged by what was remembered then, however
     /// long ago.
-    pub(super) fn from_later(&self, sought: Offset, begin: Offset) -> Option<Phase> {
+    pub(super) fn begin_later(&self, sought: Offset, begin: Offset) -> Option<Phase> {
         match self {
             Self::Again { until, intent: None } if sought < begin && begin < *until => {
                 Some(Phase::Seek(begin, self.clone()))

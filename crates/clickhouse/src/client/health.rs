@@ -53,7 +53,8 @@ impl Hosts {
     /// Asks every server for nothing, all at once.
     async fn ask_each(&self) -> Vec<Result<(), ClientError>> {
         let mut asked = JoinSet::new();
-        for host in self.all().iter().cloned() {
+        for host in self.all() {
+            let host = host.clone();
             asked.spawn(async move {
                 host.rows::<(u8,)>(Statement::new("SELECT 1").within(ANSWER_WITHIN)).await.map(|_| ())
             });

@@ -21,7 +21,8 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// A statement without parameters and settings, for whose answer 10 seconds are enough. It names no output format: that is the caller's who reads the answer.
+    /// A statement without parameters and settings, for whose answer 10 seconds are enough. It names no output format: that is
+    /// the caller's who reads the answer.
     pub fn new(sql: impl Into<String>) -> Self {
         Self { sql: sql.into(), parameters: Vec::new(), settings: Vec::new(), limit: Some(PATIENCE) }
     }

@@ -102,8 +102,8 @@ impl Eraser<'_> {
     }
 }
 
-/// The conditions on rows that the erasure covers: as many as a text holds, because texts have a limit. Tenants and sources are of a few plain characters by their types: they can
-/// stand in the text, and in a mutation, which is kept as text, they must.
+/// The conditions on rows that the erasure covers: as many as a text holds, because texts have a limit. Tenants and sources are of
+/// a few plain characters by their types: they can stand in the text, and in a mutation, which is kept as text, they must.
 fn covered(erasure: &NotedErasure) -> impl Iterator<Item = String> {
     let tenant = erasure.tenant.as_str();
     erasure.up_to.chunks(SOURCES_AT_ONCE).map(move |some| {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use luminate_model::Offset;
-use luminate_queue::QueueError;
+use luminate_queue::{PartitionConsumer, QueueError};
 use luminate_tests::engines::KafkaOptions;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
@@ -57,8 +57,9 @@ async fn a_batch_that_inflates_beyond_all_bounds_stops_its_partition() {
     }
     let mut consumer = KafkaConsumer::start(&cluster).unwrap();
     let mut partitions = all_given(&mut consumer, 6).await;
-    let is_acme = |partition: &Box<dyn luminate_queue::PartitionConsumer>| partition.owner() == Some(&tenant("acme"));
-    let partition = partitions.iter_mut().find(|one| is_acme(one) && one.source().partition == 0).unwrap();
+    let is_first_of_acme =
+        |one: &dyn PartitionConsumer| one.owner() == Some(&tenant("acme")) && one.source().partition == 0;
+    let partition = partitions.iter_mut().find(|one| is_first_of_acme(one.as_ref())).unwrap();
     let records = timeout(Duration::from_secs(20), partition.poll(1 << 20)).await.expect("a record").unwrap();
     assert_eq!(records[0].value.as_ref(), b"before");
     let damaged = timeout(Duration::from_secs(20), partition.poll(1 << 20)).await.expect("an answer").unwrap_err();

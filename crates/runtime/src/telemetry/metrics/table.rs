@@ -163,7 +163,7 @@ metrics! {
     samples_erased: IntCounter {
         name: "luminate_samples_erased_total", unit: "samples", labels: [], of: &[Writer]
     }
-    /// `luminate serve` with RocksDB only: stored samples that were removed because their retention was over.
+    /// `luminate serve` with a store of its own only: stored samples that were removed because their retention was over.
     samples_expired: IntCounter {
         name: "luminate_samples_expired_total", unit: "samples", labels: [], of: &[Writer]
     }
@@ -231,7 +231,7 @@ metrics! {
 
     // Store and queue of a single node.
 
-    /// `luminate serve` with RocksDB only: series that have samples in the last hour. Of each tenant at least this many, exactly
+    /// `luminate serve` with a store of its own only: series that have samples in the last hour. Of each tenant at least this many, exactly
     /// this many when merged.
     active_series: Gauge {
         name: "luminate_active_series", unit: "series", labels: [], of: &[Writer]
@@ -244,11 +244,11 @@ metrics! {
     dead_letter_bytes: Gauge {
         name: "luminate_dead_letter_bytes", unit: "bytes", labels: [], of: &[Writer]
     }
-    /// `luminate serve` with RocksDB only: blocks in the store.
+    /// `luminate serve` with a store of its own only: blocks in the store.
     store_blocks: Gauge {
         name: "luminate_store_blocks", unit: "blocks", labels: [], of: &[Writer]
     }
-    /// `luminate serve` with RocksDB only: background merges of blocks.
+    /// `luminate serve` with a store of its own only: background merges of blocks.
     store_merges: IntCounter {
         name: "luminate_store_merges_total", unit: "merges", labels: [], of: &[Writer]
     }
