@@ -35,6 +35,13 @@ impl Rounds {
         Self { name, seed, count, random: StdRng::seed_from_u64(seed), began: Instant::now(), round: 0 }
     }
 
+    /// With rounds to spare, for a run that goes on until what it is about has happened.
+    #[must_use]
+    pub fn with_spare(mut self, spare: u64) -> Self {
+        self.count += spare;
+        self
+    }
+
     /// What everything random of the run comes from.
     pub fn seed(&self) -> u64 {
         self.seed
