@@ -231,8 +231,8 @@ metrics! {
 
     // Store and queue of a single node.
 
-    /// `luminate serve` with a store of its own only: series that have samples in the last hour. Of each tenant at least this many, exactly
-    /// this many when merged.
+    /// `luminate serve` with a store of its own only: series that have samples in the last hour. Of each tenant at
+    /// least this many, exactly this many when merged.
     active_series: Gauge {
         name: "luminate_active_series", unit: "series", labels: [], of: &[Writer]
     }
