@@ -12,6 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::MetadataTopic;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::bootstrap::Bootstrap;
 use crate::config::KafkaConfig;
 use crate::context::{BrokerHealth, QuietContext};
 use crate::error::{KafkaError, blocking, unavailable};
@@ -57,8 +58,9 @@ impl KafkaCluster {
     pub fn new(config: KafkaConfig) -> Result<Self, KafkaError> {
         config.check()?;
         let health = BrokerHealth::default();
-        let context = QuietContext { health: health.clone() };
-        let inspector = Settings::new(&config).inspector().create_with_context(context).map_err(KafkaError::Client)?;
+        let settings = Settings::new(&config).inspector();
+        let context = QuietContext { health: health.clone(), bootstrap: Some(Bootstrap::of(&settings)) };
+        let inspector = settings.create_with_context(context).map_err(KafkaError::Client)?;
         let names = TopicNames::new(&config.topics);
         let shared = Shared {
             config,
@@ -301,9 +303,11 @@ impl KafkaCluster {
     }
 
     /// Takes what the client has to say, so that it does not pile up; the context logs it. A poll answers nothing also where it
-    /// took something, so that there is no telling when all is taken.
+    /// took something, so that there is no telling when all is taken. A client that has forgotten the brokers is told them again.
     pub(crate) fn serve(&self) {
-        (0..EVENTS_AT_ONCE).for_each(|_| drop(self.shared.inspector.poll(Duration::ZERO)));
+        let inspector = &self.shared.inspector;
+        (0..EVENTS_AT_ONCE).for_each(|_| drop(inspector.poll(Duration::ZERO)));
+        inspector.context().bootstrap.iter().for_each(|bootstrap| bootstrap.restore(inspector.client()));
     }
 }
 

@@ -8,6 +8,8 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
+use crate::bootstrap::Bootstrap;
+
 /// Why no broker answers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {reason}", .cause.code())]
@@ -110,6 +112,8 @@ impl BrokerHealth {
 /// The context of clients without callbacks of their own.
 pub(crate) struct QuietContext {
     pub(crate) health: BrokerHealth,
+    /// None where the client does not live long.
+    pub(crate) bootstrap: Option<Bootstrap>,
 }
 
 impl ClientContext for QuietContext {
@@ -119,6 +123,10 @@ impl ClientContext for QuietContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         note_error(&self.health, &error, reason);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.bootstrap.iter().for_each(|bootstrap| bootstrap.note(statistics));
     }
 }
 

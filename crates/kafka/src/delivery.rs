@@ -13,10 +13,11 @@ use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
 use tokio::sync::oneshot;
 
+use crate::bootstrap::Bootstrap;
 use crate::cluster::partition_number;
 use crate::context::{self, BrokerHealth};
 use crate::error::KafkaError;
@@ -54,6 +55,7 @@ pub(crate) struct Deliveries {
 
 struct DeliveryContext {
     health: BrokerHealth,
+    bootstrap: Bootstrap,
     /// Set with the first fatal error.
     broken: AtomicBool,
     /// Where the last acknowledged record of each partition lies.
@@ -95,7 +97,7 @@ impl Deliveries {
         sent.map(|()| receiver).map_err(|(error, _)| Undelivered::never_sent(&error))
     }
 
-    /// The client, a new one where the last one is broken.
+    /// The client, a new one where the last one is broken. One that has forgotten the brokers is told them again.
     fn client(&self) -> Result<Arc<ThreadedProducer<DeliveryContext>>, ClientError> {
         let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         if client_context(&client).broken.load(Ordering::Acquire) {
@@ -105,6 +107,7 @@ impl Deliveries {
             // Letting it go fails what it holds, which takes a moment.
             std::thread::spawn(move || drop(broken));
         }
+        client_context(&client).bootstrap.restore(client.client());
         Ok(Arc::clone(&client))
     }
 }
@@ -116,6 +119,7 @@ fn new_client(
 ) -> Result<Arc<ThreadedProducer<DeliveryContext>>, ClientError> {
     let context = DeliveryContext {
         health: health.clone(),
+        bootstrap: Bootstrap::of(settings),
         broken: AtomicBool::new(false),
         last: Mutex::default(),
         falls: Arc::clone(falls),
@@ -124,7 +128,6 @@ fn new_client(
 }
 
 fn client_context(client: &ThreadedProducer<DeliveryContext>) -> &DeliveryContext {
-    use rdkafka::producer::Producer as _;
     client.context()
 }
 
@@ -169,6 +172,10 @@ impl ClientContext for DeliveryContext {
             self.broken.store(true, Ordering::Release);
         }
         context::note_error(&self.health, &error, reason);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.bootstrap.note(statistics);
     }
 }
 

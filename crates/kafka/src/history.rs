@@ -115,7 +115,7 @@ pub(crate) fn read(
     records: &mpsc::Sender<Result<ConsumedRecord, QueueError>>,
 ) -> Result<(), QueueError> {
     let failed = |error: ClientError| unavailable(DOING, &error);
-    let context = QuietContext { health: cluster.health().clone() };
+    let context = QuietContext { health: cluster.health().clone(), bootstrap: None };
     let reader: BaseConsumer<_> =
         Settings::new(cluster.config()).reader().create_with_context(context).map_err(failed)?;
     let mut list = TopicPartitionList::with_capacity(1);

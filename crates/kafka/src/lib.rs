@@ -18,11 +18,12 @@
 //! | [`history`] | [`KafkaHistory`]: reading records again |
 //! | [`topic_admin`] | [`TopicAdmin`]: topics as the configuration wants them |
 //! | [`error`] | [`KafkaError`] |
-//! | `context` | librdkafka's log and the brokers' health |
+//! | `context`, `bootstrap` | librdkafka's log, the brokers' health, and clients that have forgotten the brokers |
 //! | `native` | calls that rdkafka lacks; all unsafe code |
 
 pub mod admin;
 pub mod assigned;
+mod bootstrap;
 mod bounds;
 pub mod cluster;
 pub mod config;

@@ -1,5 +1,5 @@
-//! The calls of librdkafka that rdkafka does not offer: ids of topics, whether a record that failed may have been stored, and how far
-//! a fetch saw a partition reach. All unsafe code of this crate is here.
+//! The calls of librdkafka that rdkafka does not offer: ids of topics, whether a record that failed may have been stored, how far a
+//! fetch saw a partition reach, and brokers that are told to a client. All unsafe code of this crate is here.
 #![allow(unsafe_code, reason = "calls of a C library, each with the reason why it is sound")]
 
 use std::ffi::{CStr, CString, c_char};
@@ -158,6 +158,21 @@ pub(crate) fn may_be_stored(record: &BorrowedMessage<'_>) -> bool {
     // SAFETY: the message lives as long as the borrow, and the call only reads it.
     let status = unsafe { native::rd_kafka_message_status(record.ptr()) };
     status != native::rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_NOT_PERSISTED
+}
+
+/// What librdkafka calls a client.
+pub(crate) fn name<C: ClientContext>(client: &Client<C>) -> String {
+    // SAFETY: the client outlives this call, and has a name as long as it lives.
+    let name = unsafe { CStr::from_ptr(native::rd_kafka_name(client.native_ptr())) };
+    name.to_string_lossy().into_owned()
+}
+
+/// Tells a client of brokers (comma separated), as its configuration did when it was made.
+pub(crate) fn add_brokers<C: ClientContext>(client: &Client<C>, brokers: &str) {
+    let Ok(brokers) = CString::new(brokers) else { return };
+    // SAFETY: the client and the text outlive this call, and librdkafka copies the text.
+    let added = unsafe { native::rd_kafka_brokers_add(client.native_ptr(), brokers.as_ptr()) };
+    tracing::debug!(added, "brokers were added");
 }
 
 /// How far a partition reaches by the last answer to a fetch; `None` where there was none yet.

@@ -20,6 +20,9 @@ const BATCH_OVERHEAD: u64 = 4 << 10;
 /// How long a request may take.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often a client that lives long says which brokers it knows: one that has forgotten them all is found out by that.
+const STATISTICS_INTERVAL_MS: &str = "5000";
+
 /// Clients' settings.
 pub(crate) struct Settings<'a> {
     config: &'a KafkaConfig,
@@ -34,6 +37,7 @@ impl<'a> Settings<'a> {
     pub(crate) fn inspector(&self) -> ClientConfig {
         let mut settings = self.common();
         self.group(&mut settings);
+        settings.set("statistics.interval.ms", STATISTICS_INTERVAL_MS);
         self.passed_through(settings)
     }
 
@@ -54,7 +58,8 @@ impl<'a> Settings<'a> {
             .set("queue.buffering.max.kbytes", kbytes(producer.buffer.get()))
             .set("linger.ms", millis(producer.linger.get()))
             .set("compression.codec", producer.compression.name())
-            .set("retry.backoff.ms", "50");
+            .set("retry.backoff.ms", "50")
+            .set("statistics.interval.ms", STATISTICS_INTERVAL_MS);
         if producer.compression == Compression::Zstd {
             settings.set("compression.level", "1");
         }
@@ -80,7 +85,8 @@ impl<'a> Settings<'a> {
             .set("queued.max.messages.kbytes", kbytes(consumer.prefetch.get()))
             .set("fetch.message.max.bytes", consumer.prefetch.get().min(4 << 20).to_string())
             .set("fetch.queue.backoff.ms", "50")
-            .set("fetch.wait.max.ms", "100");
+            .set("fetch.wait.max.ms", "100")
+            .set("statistics.interval.ms", STATISTICS_INTERVAL_MS);
         self.passed_through(settings)
     }
 

@@ -1,23 +1,21 @@
 //! Kafka is gone for a while: gateways answer 503 with `Retry-After`, come back by themselves, and nothing that was
 //! acknowledged is lost.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use luminate_tests::cluster::{ClusterOptions, Engine, Load, LoadOptions};
+use luminate_tests::cluster::{ClusterOptions, Engine, Gates, Load, LoadOptions, ServiceProcess, client};
 use luminate_tests::engines::{Kafka, KafkaOptions};
+use luminate_tests::samples::SampleMaker;
 use luminate_tests::{Client, Cluster, wait};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A broker on a busy machine has two minutes to start; requests are repeated for longer.
 const START: Duration = Duration::from_secs(180);
 const A_MINUTE: Duration = Duration::from_secs(60);
 
 fn cluster_with_its_own_queue() -> Cluster {
-    // A broker that was still for longer than this (9 s unless told) may be fenced by its own controller. With pauses of about that
-    // length this test failed now and then: clients were told that no partition has a leader, and nothing was acknowledged for a
-    // minute. With this lease it was not seen again; why the broker takes so long nobody has found out.
-    let properties = vec![("broker.session.timeout.ms".to_owned(), "300000".to_owned())];
-    let kafka = Engine::Own(Kafka::start(KafkaOptions { properties, ..KafkaOptions::default() }));
+    let kafka = Engine::Own(Kafka::start(KafkaOptions::default()));
     let kafka_section = json!({"producer": {"deliveryTimeout": "2s"}});
     Cluster::prepare(ClusterOptions { kafka, kafka_section, ..ClusterOptions::default() })
 }
@@ -61,6 +59,40 @@ fn a_killed_broker_that_comes_back_has_lost_nothing() {
 #[test]
 fn a_broker_that_answers_nothing_for_a_while_has_lost_nothing() {
     survive(|kafka| kafka.pause_node(1), Duration::ZERO, |kafka| kafka.resume_node(1));
+}
+
+/// A broker that stood still for so long that its controllers fenced it tells of topics and of no broker, for a moment. Clients forget
+/// every broker at that.
+#[test]
+fn clients_that_were_told_of_no_broker_find_them_again() {
+    let cluster = Cluster::prepare(ClusterOptions::default());
+    let gates = Gates::before(&cluster);
+    gates.hide_brokers(true);
+    let gateway = cluster.start_gateway_with(&gates.gateway_config());
+    let writer = cluster.start_writer_with(&gates.config());
+    let query = cluster.start_query();
+    let body = SampleMaker::new(1).body("found", 100).0;
+    let to_gateway = client(&gateway, "acme");
+    let write = || to_gateway.post_json("/api/v1/write", &[("Idempotency-Key", "found")], &body).expect("an answer");
+    wait::until("all clients have noticed", || {
+        assert_eq!(write().status, 503, "a request was acknowledged without a broker");
+        let gateways = restored(&gateway);
+        // The one that asks and the one that sends; the one that asks and the one that reads.
+        (gateways.len() == 2 && gateways.iter().any(|name| name.contains("producer")) && restored(&writer).len() == 2)
+            .then_some(())
+    });
+    gates.hide_brokers(false);
+    let answer = wait::until("the gateway takes samples", || Some(write()).filter(|answer| answer.status == 202));
+    let receipt = answer.json()["receipt"].as_str().expect("a receipt").to_owned();
+    assert_eq!(client(&query, "acme").count(Some(&receipt), "found"), 100);
+}
+
+/// Names of the Kafka clients of a process that were told of brokers again.
+fn restored(process: &ServiceProcess) -> BTreeSet<String> {
+    let log = process.log();
+    let lines = log.lines().filter(|line| line.contains("kafka told of no broker"));
+    let lines = lines.map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"));
+    lines.map(|line| line["client"].as_str().expect("a name").to_owned()).collect()
 }
 
 /// `make chaos`: the same for a minute.

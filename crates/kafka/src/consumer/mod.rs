@@ -45,6 +45,7 @@ pub use pulse::Pulse;
 
 use session::{AssignmentResult, Client, Session, SessionContext};
 
+use crate::bootstrap::Bootstrap;
 use crate::cluster::{KafkaCluster, partition_number};
 use crate::error::KafkaError;
 use crate::settings::Settings;
@@ -94,9 +95,9 @@ impl KafkaConsumer {
     /// [`KafkaError::Client`], [`KafkaError::Thread`]
     pub fn start_with(cluster: &KafkaCluster, commits: Commits) -> Result<Self, KafkaError> {
         let (sender, assignments) = mpsc::unbounded_channel();
-        let session = Arc::new(Session::new(cluster.clone(), commits, sender));
-        let context = SessionContext(Arc::clone(&session));
         let settings = Settings::new(cluster.config()).consumer();
+        let session = Arc::new(Session::new(cluster.clone(), commits, Bootstrap::of(&settings), sender));
+        let context = SessionContext(Arc::clone(&session));
         let client: Arc<Client> = Arc::new(settings.create_with_context(context).map_err(KafkaError::Client)?);
         session.attach(&client);
         if cluster.config().consumer.assign.is_empty() {
@@ -183,6 +184,7 @@ fn poll_until_stopped(session: &Arc<Session>, client: Arc<Client>) {
     assign_configured(session, &client);
     while !session.is_stopping() {
         session.pulse.beat();
+        session.bootstrap.restore(client.client());
         match client.poll(TURN) {
             None => {}
             Some(Ok(_)) => tracing::error!("a record came by the way of no partition; it will be read again"),

@@ -19,6 +19,7 @@ use super::pulse::Pulse;
 use super::unopened::{Ticket, Unopened};
 use super::watching::Watch;
 use super::{Commits, opening, seek};
+use crate::bootstrap::Bootstrap;
 use crate::cluster::{KafkaCluster, Place, partition_number};
 use crate::context;
 
@@ -36,6 +37,7 @@ pub(crate) struct Session {
     pub(crate) cluster: KafkaCluster,
     pub(crate) commits: Commits,
     pub(crate) pulse: Pulse,
+    pub(crate) bootstrap: Bootstrap,
     pub(crate) watch: Watch,
     /// Set when the consumer is dropped: nobody is waited for any more.
     pub(crate) stopping: AtomicBool,
@@ -56,12 +58,14 @@ impl Session {
     pub(crate) fn new(
         cluster: KafkaCluster,
         commits: Commits,
+        bootstrap: Bootstrap,
         assignments: mpsc::UnboundedSender<AssignmentResult>,
     ) -> Self {
         Self {
             cluster,
             commits,
             pulse: Pulse::default(),
+            bootstrap,
             watch: Watch::default(),
             stopping: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -260,6 +264,10 @@ impl ClientContext for SessionContext {
 
     fn error(&self, error: ClientError, reason: &str) {
         context::note_error(self.0.cluster.health(), &error, reason);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.0.bootstrap.note(statistics);
     }
 }
 

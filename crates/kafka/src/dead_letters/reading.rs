@@ -48,7 +48,7 @@ pub(super) fn read(
     if unread.is_empty() {
         return Ok(());
     }
-    let context = QuietContext { health: cluster.health().clone() };
+    let context = QuietContext { health: cluster.health().clone(), bootstrap: None };
     let reader: BaseConsumer<_> =
         Settings::new(cluster.config()).reader().create_with_context(context).map_err(failed)?;
     reader.assign(&list).map_err(failed)?;

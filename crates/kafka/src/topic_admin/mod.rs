@@ -111,7 +111,7 @@ impl TopicAdmin {
     /// # Errors
     /// [`KafkaError::Client`]
     pub fn new(cluster: &KafkaCluster) -> Result<Self, KafkaError> {
-        let context = QuietContext { health: cluster.health().clone() };
+        let context = QuietContext { health: cluster.health().clone(), bootstrap: None };
         let client =
             Settings::new(cluster.config()).admin().create_with_context(context).map_err(KafkaError::Client)?;
         Ok(Self { cluster: cluster.clone(), client })

@@ -18,7 +18,17 @@ const FIND_COORDINATOR: i16 = 10;
 const HOST: &[u8] = b"127.0.0.1";
 
 /// What was asked, by the number that the answer repeats.
-type Asked = Arc<Mutex<BTreeMap<[u8; 4], (i16, Option<Step>)>>>;
+type Asked = Arc<Mutex<BTreeMap<[u8; 4], Question>>>;
+
+/// A request whose answer is to come.
+struct Question {
+    api: i16,
+    version: i16,
+    step: Option<Step>,
+}
+
+/// The first version of metadata that is written in Kafka's compact way.
+const COMPACT_METADATA: i16 = 9;
 
 /// Takes a connection to its end.
 pub(super) fn relay(connection: Connection) -> io::Result<()> {
@@ -36,8 +46,10 @@ pub(super) fn relay(connection: Connection) -> io::Result<()> {
     };
     while let Ok(request) = frame(&mut client) {
         let api = i16::from_be_bytes([request[4], request[5]]);
+        let version = i16::from_be_bytes([request[6], request[7]]);
         let step = step(api, &request);
-        asked.lock().unwrap().insert([request[8], request[9], request[10], request[11]], (api, step));
+        let question = Question { api, version, step };
+        asked.lock().unwrap().insert([request[8], request[9], request[10], request[11]], question);
         let fate = step.map_or(Fate::Pass, |step| watch.admit(step, Half::Request));
         if forward(&mut server, &request, fate).is_err() {
             break;
@@ -72,9 +84,14 @@ impl Answers {
         loop {
             let mut answer = frame(&mut self.from)?;
             let number = [answer[4], answer[5], answer[6], answer[7]];
-            let (api, step) = self.asked.lock().unwrap().remove(&number).unwrap_or((-1, None));
+            let unasked = Question { api: -1, version: 0, step: None };
+            let Question { api, version, step } = self.asked.lock().unwrap().remove(&number).unwrap_or(unasked);
             if matches!(api, METADATA | FIND_COORDINATOR) {
                 replace_ports(&mut answer, &self.ports);
+            }
+            if api == METADATA && watch.lock().brokers_are_hidden {
+                assert!(version >= COMPACT_METADATA, "metadata of version {version} is not understood");
+                hide_brokers(&mut answer);
             }
             let fate = step.map_or(Fate::Pass, |step| watch.admit(step, Half::Answer));
             forward(&mut self.to, &answer, fate)?;
@@ -108,6 +125,28 @@ fn replace_ports(answer: &mut [u8], ports: &BTreeMap<u16, u16>) {
             answer[end - 2..end].copy_from_slice(&ours.to_be_bytes());
         }
     }
+}
+
+/// Leaves no broker in an answer that has topics. Before the brokers stand the frame's length, the request's number, no tags, and a
+/// time of throttling; each broker is its number, host, port, rack and no tags; after them come the cluster's id, the controller's
+/// number and the topics.
+fn hide_brokers(answer: &mut Vec<u8>) {
+    const BROKERS: usize = 4 + 4 + 1 + 4;
+    // Counts and lengths are one more than they say, so that 0 is nothing; they are short in tests.
+    let skip_text = |at: usize| at + usize::from(answer[at]).max(1);
+    let mut end = BROKERS + 1;
+    for _ in 1..answer[BROKERS] {
+        let port = skip_text(end + 4);
+        // Behind the rack stand the tags.
+        end = skip_text(port + 4) + 1;
+    }
+    let topics = skip_text(end) + 4;
+    if answer[topics] <= 1 {
+        return;
+    }
+    answer.splice(BROKERS..end, [1]);
+    let length = u32::try_from(answer.len() - 4).expect("a short answer");
+    answer[..4].copy_from_slice(&length.to_be_bytes());
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

@@ -81,6 +81,12 @@ impl Gates {
         json!({"kafka": {"brokers": self.kafka.iter().map(Gate::address).collect::<Vec<_>>()}})
     }
 
+    /// From now on, or no longer, brokers that are asked about topics say that there are no brokers, as one does that its controllers
+    /// have fenced.
+    pub fn hide_brokers(&self, are_hidden: bool) {
+        self.watch.lock().brokers_are_hidden = are_hidden;
+    }
+
     /// Will hold up the next such step.
     pub fn hold(&self, step: Step, half: Half) -> Held {
         self.hold_after(0, step, half)
@@ -182,6 +188,7 @@ struct State {
     holds: BTreeMap<u64, Hold>,
     asked: BTreeMap<Step, u64>,
     answered: BTreeMap<Step, u64>,
+    brokers_are_hidden: bool,
 }
 
 struct Hold {

@@ -1,0 +1,92 @@
+//! Brings back a client that has forgotten every broker.
+//!
+//! A broker that its controllers have fenced (it stood still for longer than its lease) answers a request for metadata with topics
+//! and with no brokers: where it is the only one, or all were fenced, nobody else is there to tell of. librdkafka 2.12 takes off
+//! its list whatever it is not told of. Nothing is left to connect to then, and it would look up the configured brokers again only
+//! after an unanswered request for metadata, of which it sends none
+//! (<https://github.com/confluentinc/librdkafka/issues/5301>): the client would be deaf until its process is started again.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rdkafka::client::Client;
+use rdkafka::{ClientConfig, ClientContext};
+use serde::Deserialize;
+
+use crate::native;
+
+/// Whether a client knows any broker, by the statistics that it emits, and the brokers to give it where it does not.
+#[derive(Debug)]
+pub(crate) struct Bootstrap {
+    /// As librdkafka takes them: comma separated.
+    brokers: String,
+    forgotten: AtomicBool,
+}
+
+/// The part of librdkafka's statistics that is of interest.
+#[derive(Deserialize)]
+struct Statistics {
+    brokers: HashMap<String, Broker>,
+}
+
+#[derive(Deserialize)]
+struct Broker {
+    /// `configured` or `learned` where it is a server; `internal` and `logical` are librdkafka's own.
+    source: String,
+}
+
+impl Bootstrap {
+    /// That of a client with these settings, which must have it emit statistics.
+    pub(crate) fn of(settings: &ClientConfig) -> Self {
+        let brokers = settings.get("bootstrap.servers").unwrap_or_default().to_owned();
+        Self { brokers, forgotten: AtomicBool::new(false) }
+    }
+
+    /// Takes what the client says of itself.
+    pub(crate) fn note(&self, statistics: &[u8]) {
+        match serde_json::from_slice::<Statistics>(statistics) {
+            Ok(statistics) => self.forgotten.store(!statistics.knows_a_server(), Ordering::Release),
+            Err(error) => tracing::debug!(%error, "librdkafka's statistics are not understood"),
+        }
+    }
+
+    /// Gives the client the configured brokers again where it knows none. Whoever holds the client calls this now and then.
+    pub(crate) fn restore<C: ClientContext>(&self, client: &Client<C>) {
+        if self.forgotten.swap(false, Ordering::AcqRel) {
+            let name = native::name(client);
+            tracing::warn!(
+                client = name,
+                "kafka told of no broker: the client is given those of the configuration again"
+            );
+            native::add_brokers(client, &self.brokers);
+        }
+    }
+}
+
+impl Statistics {
+    fn knows_a_server(&self) -> bool {
+        self.brokers.values().any(|broker| matches!(broker.source.as_str(), "configured" | "learned"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_forgotten(statistics: &str) -> bool {
+        let bootstrap = Bootstrap::of(&ClientConfig::new());
+        bootstrap.note(statistics.as_bytes());
+        bootstrap.forgotten.load(Ordering::Acquire)
+    }
+
+    #[test]
+    fn brokers_are_forgotten_where_librdkafka_knows_none_but_its_own() {
+        let known = r#"{"name": "x", "brokers": {"a:9092/1": {"source": "learned", "state": "DOWN"}}, "topics": {}}"#;
+        assert!(!is_forgotten(known), "it is away, not forgotten");
+        assert!(!is_forgotten(r#"{"brokers": {"a:9092/bootstrap": {"source": "configured"}}}"#));
+        let own = r#"{"brokers": {":0/internal": {"source": "internal"}, "GroupCoordinator": {"source": "logical"}}}"#;
+        assert!(is_forgotten(own));
+        assert!(is_forgotten(r#"{"brokers": {}}"#));
+        assert!(!is_forgotten("what is not understood says nothing"));
+    }
+}
