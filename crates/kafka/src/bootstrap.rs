@@ -8,12 +8,25 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::client::Client;
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, ClientContext};
 use serde::Deserialize;
 
 use crate::native;
+
+/// How often a client says which brokers it knows.
+pub(crate) const STATISTICS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A client that has said nothing for so long says nothing: its events are not taken.
+const SILENCE: Duration = Duration::from_secs(12);
+
+/// How long a silent client may look for a broker.
+const LOOKING: Duration = Duration::from_secs(1);
 
 /// Whether a client knows any broker, by the statistics that it emits, and the brokers to give it where it does not.
 #[derive(Debug)]
@@ -21,6 +34,8 @@ pub(crate) struct Bootstrap {
     /// As librdkafka takes them: comma separated.
     brokers: String,
     forgotten: AtomicBool,
+    /// When the client said so last.
+    said: Mutex<Instant>,
 }
 
 /// The part of librdkafka's statistics that is of interest.
@@ -39,11 +54,12 @@ impl Bootstrap {
     /// That of a client with these settings, which must have it emit statistics.
     pub(crate) fn of(settings: &ClientConfig) -> Self {
         let brokers = settings.get("bootstrap.servers").unwrap_or_default().to_owned();
-        Self { brokers, forgotten: AtomicBool::new(false) }
+        Self { brokers, forgotten: AtomicBool::new(false), said: Mutex::new(Instant::now()) }
     }
 
     /// Takes what the client says of itself.
     pub(crate) fn note(&self, statistics: &[u8]) {
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         match serde_json::from_slice::<Statistics>(statistics) {
             Ok(statistics) => self.forgotten.store(!statistics.knows_a_server(), Ordering::Release),
             Err(error) => tracing::debug!(%error, "librdkafka's statistics are not understood"),
@@ -53,13 +69,28 @@ impl Bootstrap {
     /// Gives the client the configured brokers again where it knows none. Whoever holds the client calls this now and then.
     pub(crate) fn restore<C: ClientContext>(&self, client: &Client<C>) {
         if self.forgotten.swap(false, Ordering::AcqRel) {
-            let name = native::name(client);
-            tracing::warn!(
-                client = name,
-                "kafka told of no broker: the client is given those of the configuration again"
-            );
-            native::add_brokers(client, &self.brokers);
+            self.give(client);
         }
+    }
+
+    /// Whether the client's events have not been taken for long, so that it has to be asked.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > SILENCE
+    }
+
+    /// The same as [`restore`](Self::restore) for a silent client, where others are known to find a broker. Blocks.
+    pub(crate) fn restore_silent<C: ClientContext>(&self, client: &Client<C>, topic: &str) {
+        // librdkafka's words for having no broker to ask.
+        let none = ClientError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure);
+        if client.fetch_metadata(Some(topic), LOOKING).is_err_and(|error| error == none) {
+            self.give(client);
+        }
+    }
+
+    fn give<C: ClientContext>(&self, client: &Client<C>) {
+        let name = native::name(client);
+        tracing::warn!(client = name, "kafka told of no broker: the client is given those of the configuration again");
+        native::add_brokers(client, &self.brokers);
     }
 }
 

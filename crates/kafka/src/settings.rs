@@ -6,6 +6,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
+use crate::bootstrap::STATISTICS_INTERVAL;
 use crate::config::{Compression, KafkaConfig};
 
 /// What a record's key, headers and framing may take beside its value.
@@ -19,9 +20,6 @@ const BATCH_OVERHEAD: u64 = 4 << 10;
 
 /// How long a request may take.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How often a client that lives long says which brokers it knows: one that has forgotten them all is found out by that.
-const STATISTICS_INTERVAL_MS: &str = "5000";
 
 /// Clients' settings.
 pub(crate) struct Settings<'a> {
@@ -37,7 +35,7 @@ impl<'a> Settings<'a> {
     pub(crate) fn inspector(&self) -> ClientConfig {
         let mut settings = self.common();
         self.group(&mut settings);
-        settings.set("statistics.interval.ms", STATISTICS_INTERVAL_MS);
+        settings.set("statistics.interval.ms", millis(STATISTICS_INTERVAL));
         self.passed_through(settings)
     }
 
@@ -59,7 +57,7 @@ impl<'a> Settings<'a> {
             .set("linger.ms", millis(producer.linger.get()))
             .set("compression.codec", producer.compression.name())
             .set("retry.backoff.ms", "50")
-            .set("statistics.interval.ms", STATISTICS_INTERVAL_MS);
+            .set("statistics.interval.ms", millis(STATISTICS_INTERVAL));
         if producer.compression == Compression::Zstd {
             settings.set("compression.level", "1");
         }
@@ -86,7 +84,7 @@ impl<'a> Settings<'a> {
             .set("fetch.message.max.bytes", consumer.prefetch.get().min(4 << 20).to_string())
             .set("fetch.queue.backoff.ms", "50")
             .set("fetch.wait.max.ms", "100")
-            .set("statistics.interval.ms", STATISTICS_INTERVAL_MS);
+            .set("statistics.interval.ms", millis(STATISTICS_INTERVAL));
         self.passed_through(settings)
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use luminate_tests::cluster::{ClusterOptions, Engine, Gates, Load, LoadOptions, ServiceProcess, client};
+use luminate_tests::cluster::{ClusterOptions, Engine, Gates, Half, Load, LoadOptions, ServiceProcess, Step, client};
 use luminate_tests::engines::{Kafka, KafkaOptions};
 use luminate_tests::samples::SampleMaker;
 use luminate_tests::{Client, Cluster, wait};
@@ -85,6 +85,27 @@ fn clients_that_were_told_of_no_broker_find_them_again() {
     let answer = wait::until("the gateway takes samples", || Some(write()).filter(|answer| answer.status == 202));
     let receipt = answer.json()["receipt"].as_str().expect("a receipt").to_owned();
     assert_eq!(client(&query, "acme").count(Some(&receipt), "found"), 100);
+}
+
+/// The same while a commit is open whose partition was lost: the thread that would hear of it waits for that commit, which waits for a
+/// broker.
+#[test]
+fn a_writer_that_waits_for_a_commit_finds_its_brokers_again() {
+    let cluster = Cluster::prepare(ClusterOptions::default());
+    let (writer, gates) = cluster.start_gated_writer();
+    let _gateway = cluster.start_gateway();
+    let query = cluster.start_query();
+    let load = Load::start(&cluster, &LoadOptions { keyed: true, ..LoadOptions::default() });
+    let held = gates.catch(&load, Step::Intent, Half::Request);
+    wait::until("the group takes the partitions away", || writer.log().contains("SESSTMOUT").then_some(()));
+    gates.hide_brokers(true);
+    // The one that asks and the one that reads.
+    wait::until("both clients have noticed", || (restored(&writer).len() == 2).then_some(()));
+    gates.hide_brokers(false);
+    drop(held);
+    load.wait_more(500);
+    let verdict = cluster.assert_exactly_once(&query, &load.finish());
+    eprintln!("no broker while a commit was open: {verdict}");
 }
 
 /// Names of the Kafka clients of a process that were told of brokers again.

@@ -1,6 +1,7 @@
 //! Looks again and again whether positions lie in what the topics hold, whether topics were made again, and where they end. An
 //! error of the client says neither topic nor partition, so that looking is the only way to know. What is assigned and could not be
-//! opened is tried again.
+//! opened is tried again. So is a client that has forgotten the brokers while its poll thread waits for revoked partitions: these
+//! may wait for commits, which wait for a broker.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use luminate_model::Offset;
 use luminate_queue::QueueError;
+use rdkafka::consumer::Consumer as _;
 
 use super::opening;
 use super::owned::OwnedPartition;
@@ -40,6 +42,9 @@ impl Watch {
             if let Err(error) = look(session) {
                 tracing::debug!(%error, "positions were not compared");
             }
+            if session.bootstrap.is_silent() {
+                listen(session);
+            }
         }
     }
 
@@ -47,6 +52,15 @@ impl Watch {
         let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.changed.wait_timeout_while(wanted, patience, |wanted| !*wanted);
         *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
+    }
+}
+
+/// Restores the client where brokers answer this process, and it finds none.
+fn listen(session: &Session) {
+    let samples = session.cluster.names().samples().to_owned();
+    let Some(client) = session.client() else { return };
+    if session.cluster.describe_told(std::slice::from_ref(&samples)).is_ok() {
+        session.bootstrap.restore_silent(client.client(), &samples);
     }
 }
 
