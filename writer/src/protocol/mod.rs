@@ -31,6 +31,8 @@ mod reading;
 mod state;
 
 #[cfg(test)]
+mod machine_tests;
+#[cfg(test)]
 mod model;
 
 pub use event::{Action, End, Event, Halt, Operation, Outcome, StoredBatch, Ticket};
