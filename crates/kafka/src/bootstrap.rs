@@ -22,7 +22,7 @@ use crate::native;
 /// How often a client says which brokers it knows.
 pub(crate) const STATISTICS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A client that has said nothing for so long says nothing: its events are not taken.
+/// After so long without a word, two of them are overdue: nobody takes the client's events.
 const SILENCE: Duration = Duration::from_secs(12);
 
 /// How long a silent client may look for a broker.

@@ -10,7 +10,7 @@
 //! | `lease` | the right to commit for it |
 //! | `partition` | its reader, the trait's [`PartitionConsumer`](luminate_queue::PartitionConsumer) |
 //! | `commit`, `seek`, `records` | what the reader does |
-//! | `watching` | positions compared with topics, ends looked up |
+//! | `watching` | positions compared with topics, ends looked up, a silent client given its brokers |
 //! | [`ends`] | [`OwnedEnds`]: how far the owned partitions reach, for lag |
 //! | `pulse` | whether the poll thread turns |
 

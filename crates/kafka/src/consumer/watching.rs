@@ -1,7 +1,7 @@
 //! Looks again and again whether positions lie in what the topics hold, whether topics were made again, and where they end. An
 //! error of the client says neither topic nor partition, so that looking is the only way to know. What is assigned and could not be
-//! opened is tried again. So is a client that has forgotten the brokers while its poll thread waits for revoked partitions: these
-//! may wait for commits, which wait for a broker.
+//! opened is tried again. A client that has forgotten the brokers is given them again also while its poll thread, which would hear of
+//! it, waits for revoked partitions: these may wait for commits, which wait for a broker.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
