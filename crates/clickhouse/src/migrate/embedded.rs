@@ -35,4 +35,9 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "strings_of_maps",
         text: include_str!("../../../../schemas/clickhouse/0003_strings_of_maps.sql"),
     },
+    Migration {
+        number: 4,
+        name: "codec_of_dimensions",
+        text: include_str!("../../../../schemas/clickhouse/0004_codec_of_dimensions.sql"),
+    },
 ];

@@ -29,7 +29,8 @@ pub(super) const KEYS: &str = "dimensions.keys";
 
 /// The value of the dimension whose key the expression `key` gives; empty where it is missing.
 pub(super) fn dimension(key: &str) -> String {
-    format!("dimensions[{key}]")
+    // As `dimensions[key]`, but keys are compared as numbers of their dictionary.
+    format!("dimensions.values[indexOf(dimensions.keys, {key})]")
 }
 
 /// The moment of a number of ms since 1970, to be compared with [`TIME`].
