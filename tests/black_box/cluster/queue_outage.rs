@@ -109,6 +109,28 @@ fn a_writer_that_waits_for_a_commit_finds_its_brokers_again() {
     eprintln!("no broker while a commit was open: {verdict}");
 }
 
+/// Told to stop in the midst of that, with no broker in sight, a writer ends all the same; another one finishes what it left.
+#[test]
+fn a_writer_that_waits_for_a_commit_without_brokers_can_be_stopped() {
+    let cluster = Cluster::prepare(ClusterOptions::default());
+    let (mut writer, gates) = cluster.start_gated_writer();
+    let _gateway = cluster.start_gateway();
+    let query = cluster.start_query();
+    let load = Load::start(&cluster, &LoadOptions { keyed: true, ..LoadOptions::default() });
+    let held = gates.catch(&load, Step::Intent, Half::Request);
+    wait::until("the group takes the partitions away", || writer.log().contains("SESSTMOUT").then_some(()));
+    gates.hide_brokers(true);
+    wait::until("both clients have noticed", || (restored(&writer).len() == 2).then_some(()));
+    // With success where its brokers answer within its time to store what it has, with an error where they do not.
+    writer.stop();
+    drop(held);
+    gates.hide_brokers(false);
+    let _other = cluster.start_writer();
+    load.wait_more(500);
+    let verdict = cluster.assert_exactly_once(&query, &load.finish());
+    eprintln!("stopped without a broker while a commit was open: {verdict}");
+}
+
 /// Names of the Kafka clients of a process that were told of brokers again.
 fn restored(process: &ServiceProcess) -> BTreeSet<String> {
     let log = process.log();
