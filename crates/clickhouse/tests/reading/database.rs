@@ -4,16 +4,13 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use luminate_clickhouse::migrate::Form;
+use luminate_clickhouse::migrate::{Form, MIGRATIONS};
 use luminate_clickhouse::source::ClickHouseSource;
 use luminate_clickhouse::{ClickHouseConfig, Hosts};
 use luminate_model::{Receipt, Sample, TenantId};
 use luminate_storage::{Batch, ReachError, StorageError, Watermarks};
 use luminate_tests::engines::ClickHouse;
 use serde_json::json;
-
-/// The migration that makes the table of samples, with other statements after that one.
-const SAMPLES: &str = include_str!("../../../../schemas/clickhouse/0001_samples.sql");
 
 /// Knows of no source.
 pub(crate) struct NoSources;
@@ -53,12 +50,22 @@ impl<'s> Database<'s> {
         Self { server, name: name.to_owned() }
     }
 
-    /// Makes a table of samples on a node. Its rows stay, whatever their retention.
+    /// Makes a table of samples on a node, as all migrations together make it. Its rows stay, whatever their retention.
     pub(crate) fn create_table(&self, node: usize, table: &str) {
-        let statements = Form::Single.render(SAMPLES, &self.name);
-        let create = statements.first().expect("the statement that makes the table");
-        let create = create.replacen(&format!("{}.samples", self.name), &format!("{}.{table}", self.name), 1);
-        self.server.query_on(node, &create);
+        for number in 1..=MIGRATIONS.len() as u32 {
+            self.migrate(node, table, number);
+        }
+    }
+
+    /// Applies to a table of samples what a migration has for it.
+    pub(crate) fn migrate(&self, node: usize, table: &str, number: u32) {
+        let migration = MIGRATIONS.iter().find(|migration| migration.number == number).expect("a migration");
+        let samples = format!("{}.samples", self.name);
+        for statement in Form::Single.render(migration.text, &self.name) {
+            if statement.contains(&samples) {
+                self.server.query_on(node, &statement.replacen(&samples, &format!("{}.{table}", self.name), 1));
+            }
+        }
         self.server.query_on(node, &format!("SYSTEM STOP TTL MERGES {}.{table}", self.name));
     }
 

@@ -5,6 +5,7 @@
 //! | `answers` | generated queries have the oracle's answers |
 //! | `conformance` | the suite that every store passes |
 //! | `injection` | what a user sends never becomes SQL |
+//! | `migrated` | what was written before a migration is read like what was written after it |
 //! | `pushdown` | only results travel |
 //! | `limits` | time, memory, samples and rows are bounded, and a query ends with who asked it |
 //! | `reader` | the read-only user of `deploy/clickhouse` can do what the query-api does, and no more |
@@ -23,6 +24,7 @@ mod failover;
 mod https;
 mod injection;
 mod limits;
+mod migrated;
 mod pushdown;
 mod reader;
 mod relay;
