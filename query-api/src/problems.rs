@@ -71,9 +71,7 @@ pub(crate) fn of_query_error(error: &QueryError) -> Problem {
             return codes::internal();
         }
         ErrorKind::Unavailable => {
-            tracing::warn!(%error, "the store did not answer a query");
-            let detail = "the store does not answer; try again in a moment";
-            return Problem::new(&STORAGE_UNAVAILABLE).detail(detail).retry_after(UNAVAILABLE_RETRY);
+            return unavailable(error);
         }
         ErrorKind::Request | ErrorKind::Limit | ErrorKind::Timeout | ErrorKind::Cancelled => {
             ALL.iter().find(|known| known.code == error.code())
@@ -98,12 +96,20 @@ pub(crate) fn of_query_error(error: &QueryError) -> Problem {
     }
 }
 
-/// What a receipt that no store will ever reach is answered.
+/// What is told of a store that does not do its work for now: why is for the log.
+fn unavailable(error: &dyn std::error::Error) -> Problem {
+    tracing::warn!(%error, "the store did not answer a query");
+    let detail = "the store does not answer; try again in a moment";
+    Problem::new(&STORAGE_UNAVAILABLE).detail(detail).retry_after(UNAVAILABLE_RETRY)
+}
+
+/// What a receipt that is not reached is answered.
 pub(crate) fn of_reach_error(error: &ReachError) -> Problem {
     match error {
         ReachError::OtherIncarnation(_) | ReachError::NotRead(_) => {
             Problem::new(&RECEIPT_GONE).detail(error.to_string())
         }
+        ReachError::Unavailable(_) => unavailable(error),
         ReachError::Closed => Problem::new(&QUERY_CANCELLED).detail("the process is stopping; ask again"),
     }
 }

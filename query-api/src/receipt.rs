@@ -20,7 +20,7 @@ pub const RECEIPT_TIMEOUT: HeaderName = HeaderName::from_static("x-luminate-rece
 /// Waits for the receipts of a request, where it has any.
 ///
 /// # Errors
-/// [`Problem`] `receipt_invalid` (400), `receipt_gone` (410), `receipt_timeout` (504).
+/// [`Problem`] `receipt_invalid` (400), `receipt_gone` (410), `storage_unavailable` (503), `receipt_timeout` (504).
 pub(crate) async fn await_receipts(
     headers: &HeaderMap,
     source: &dyn SampleSource,

@@ -104,7 +104,7 @@ impl Service for QueryService {
             migrated = wait_until_migrated(&clickhouse) => migrated?,
             reason = lifecycle.stop_requested() => return Err(reason.to_string().into()),
         }
-        let source = ClickHouseSource::new(hosts, &clickhouse.database, watermarks);
+        let source = ClickHouseSource::new(hosts, &clickhouse, watermarks)?;
         Ok(service::build(config.query, Arc::new(source), parts)?)
     }
 }

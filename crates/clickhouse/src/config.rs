@@ -29,6 +29,19 @@ pub struct ClickHouseConfig {
     pub connect_timeout: HumanDuration,
     /// How batches are inserted.
     pub insert: InsertConfig,
+    /// Who brings replicas up to date before a query-api answers what a receipt or a cursor stands for, which a read-only user may
+    /// not (`SYSTEM SYNC REPLICA`). Without it `username` does. Of no meaning where the tables are not replicated.
+    pub replica_sync: Option<UserConfig>,
+}
+
+/// A user of the servers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct UserConfig {
+    /// The user.
+    pub username: String,
+    /// The user's password.
+    pub password: Option<ConfigSecret>,
 }
 
 /// How batches are inserted.
@@ -63,6 +76,7 @@ impl Default for ClickHouseConfig {
             ca_file: None,
             connect_timeout: Duration::from_secs(3).into(),
             insert: InsertConfig::default(),
+            replica_sync: None,
         }
     }
 }

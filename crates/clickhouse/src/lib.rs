@@ -5,6 +5,7 @@
 //! | [`config`] | [`ClickHouseConfig`]: where the servers are, and how inserts are made |
 //! | [`environment`] | the variables that set its keys |
 //! | [`storage_config`] | the section `storage` of a process whose store is ClickHouse |
+//! | `layout` | shards and replicas, and reading the newest rows from one of them |
 //! | [`client`] | [`Hosts`]: statements over HTTP with parameters, failover between hosts, errors told apart |
 //! | [`migrate`] | making and changing the tables |
 //! | [`sink`] | [`ClickHouseSink`]: storing batches |
@@ -13,6 +14,7 @@
 pub mod client;
 pub mod config;
 pub mod environment;
+mod layout;
 pub mod migrate;
 pub mod sink;
 pub mod source;

@@ -55,6 +55,9 @@ pub enum ReachError {
     /// The receipt names a partition that is stored elsewhere.
     #[error("this node does not read the partition of the receipt ({0}): ask the one that does")]
     NotRead(Source),
+    /// Whether the store shows what it has, nobody can tell for now.
+    #[error("{0}")]
+    Unavailable(String),
     /// The store is closing.
     #[error("the store is closing")]
     Closed,

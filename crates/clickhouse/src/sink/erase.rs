@@ -8,7 +8,8 @@ use luminate_storage::{NotedErasure, StorageError};
 
 use super::failure::unavailable;
 use super::ledger::SOURCES_AT_ONCE;
-use crate::client::{Host, Shard, Statement};
+use crate::client::{ClientError, Host, Shard, Statement};
+use crate::layout::Replication;
 
 /// Time between two looks at whether files are gone.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -22,6 +23,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// Where and whose rows are removed.
 pub(super) struct Eraser<'a> {
     pub(super) shard: &'a Shard,
+    pub(super) replication: Replication,
     pub(super) database: &'a str,
     /// Name of the table of one server's rows.
     pub(super) table: &'a str,
@@ -30,12 +32,11 @@ pub(super) struct Eraser<'a> {
 impl Eraser<'_> {
     /// The end of each source of which the shard has rows of a tenant.
     pub(super) async fn stored_ends(&self, tenant: &TenantId) -> Result<Vec<(Source, Offset)>, StorageError> {
-        let Self { database, table, .. } = self;
-        let sql = format!(
-            "SELECT source, max(batch) FROM {database}.{table} WHERE tenant = {{tenant:String}} GROUP BY source"
-        );
+        let table = self.full_name();
+        let sql = format!("SELECT source, max(batch) FROM {table} WHERE tenant = {{tenant:String}} GROUP BY source");
         let statement = Statement::new(sql).text("tenant", tenant.as_str()).within(SEARCH_LIMIT);
-        let rows: Vec<(String, u64)> = self.shard.replicas.rows(&statement).await.map_err(unavailable)?;
+        let host = self.caught_up().await.map_err(unavailable)?;
+        let rows: Vec<(String, u64)> = host.rows(self.replication.current(statement)).await.map_err(unavailable)?;
         let parse = |source: &str| {
             source.parse().map_err(|_| StorageError::Damaged(format!("rows of the source `{source}`, which cannot be")))
         };
@@ -56,17 +57,18 @@ impl Eraser<'_> {
 
     /// Removes the rows that meet the condition; returns how many there were.
     async fn remove_rows(&self, condition: &str) -> Result<u64, StorageError> {
-        let Self { shard, database, table } = self;
-        let count =
-            Statement::new(format!("SELECT count() FROM {database}.{table} WHERE {condition}")).within(SEARCH_LIMIT);
-        let rows = self.count(&count).await?;
+        let table = self.full_name();
+        let count = Statement::new(format!("SELECT count() FROM {table} WHERE {condition}")).within(SEARCH_LIMIT);
+        // One server for all of it: it knows of every row before it is asked, and of the deletion afterwards.
+        let host = self.caught_up().await.map_err(unavailable)?;
+        let rows = self.count(host, &count).await?;
         if rows > 0 {
-            let delete = Statement::new(format!("ALTER TABLE {database}.{table} DELETE WHERE {condition}"))
+            let delete = Statement::new(format!("ALTER TABLE {table} DELETE WHERE {condition}"))
                 .setting("mutations_sync", 2)
                 .setting("max_execution_time", LONGEST.as_secs())
                 .within(LONGEST);
-            shard.replicas.execute(&delete).await.map_err(unavailable)?;
-            let left = self.count(&count).await?;
+            host.execute(delete).await.map_err(unavailable)?;
+            let left = self.count(host, &count).await?;
             if left > 0 {
                 return Err(StorageError::Unavailable(format!("{left} rows are left of those that are to be erased")));
             }
@@ -74,9 +76,31 @@ impl Eraser<'_> {
         Ok(rows)
     }
 
-    async fn count(&self, statement: &Statement) -> Result<u64, StorageError> {
-        let rows: Vec<(u64,)> = self.shard.replicas.rows(statement).await.map_err(unavailable)?;
+    async fn count(&self, host: &Host, statement: &Statement) -> Result<u64, StorageError> {
+        let rows: Vec<(u64,)> = host.rows(self.replication.current(statement.clone())).await.map_err(unavailable)?;
         Ok(rows.first().map_or(0, |(count,)| *count))
+    }
+
+    /// A server of the shard that has what every other one has acknowledged.
+    async fn caught_up(&self) -> Result<&Host, ClientError> {
+        let mut last = ClientError::Statement(format!("shard `{}` has no replica", self.shard.name));
+        for host in self.shard.replicas.in_turn() {
+            // A plain server has to answer as well, so that one that is away is passed over.
+            let asked = async {
+                self.replication.catch_up(host, &self.full_name(), SEARCH_LIMIT).await?;
+                host.rows::<(u8,)>(Statement::new("SELECT 1").within(LOOK_LIMIT)).await
+            };
+            match asked.await {
+                Ok(_) => return Ok(host),
+                Err(error) if error.is_of_the_host() => last = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
+    }
+
+    fn full_name(&self) -> String {
+        format!("{}.{}", self.database, self.table)
     }
 
     /// Waits until the parts that are replaced now, the tenant's among them, are deleted.

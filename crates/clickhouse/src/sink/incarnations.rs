@@ -6,8 +6,8 @@ use luminate_model::Incarnation;
 use luminate_storage::StorageError;
 
 use super::failure::unavailable;
-use super::layout::Replication;
 use crate::client::{ClientError, Host, Statement};
+use crate::layout::Replication;
 
 /// Time for noting and reading incarnations.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -24,10 +24,8 @@ pub(super) struct Incarnations<'a> {
 impl Incarnations<'_> {
     /// All that were noted of a topic before this was called, on whichever server, in the order of their times.
     pub(super) async fn known(&self, topic: &str) -> Result<Vec<Incarnation>, StorageError> {
-        if self.replication == Replication::Replicated {
-            let sync = format!("SYSTEM SYNC REPLICA {}.incarnations LIGHTWEIGHT", self.database);
-            self.host.execute(Statement::new(sync).within(LIMIT)).await.map_err(unavailable)?;
-        }
+        let table = format!("{}.incarnations", self.database);
+        self.replication.catch_up(self.host, &table, LIMIT).await.map_err(unavailable)?;
         let found = self.read(topic).await.map_err(unavailable)?;
         let parse = |text: String| {
             let unknown = |_| StorageError::Damaged(format!("the incarnation `{text}` of a topic, which cannot be"));
@@ -64,11 +62,8 @@ impl Incarnations<'_> {
              GROUP BY incarnation ORDER BY min(noted_at), incarnation",
             self.database
         );
-        let mut statement = Statement::new(sql).text("topic", topic).within(LIMIT);
-        if self.replication == Replication::Shared {
-            statement = statement.setting("select_sequential_consistency", 1);
-        }
-        let rows: Vec<(String,)> = self.host.rows(statement).await?;
+        let statement = Statement::new(sql).text("topic", topic).within(LIMIT);
+        let rows: Vec<(String,)> = self.host.rows(self.replication.current(statement)).await?;
         Ok(rows.into_iter().map(|(incarnation,)| incarnation).collect())
     }
 }

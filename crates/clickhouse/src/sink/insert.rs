@@ -7,10 +7,10 @@ use luminate_storage::{Permit, StorageError};
 
 use super::block::{BlockEncoder, COLUMN_NAMES};
 use super::failure::unavailable;
-use super::layout::{Layout, Replication};
 use super::plan::{Plan, Slice};
 use crate::client::{ClientError, Host, Statement, codes};
 use crate::config::InsertConfig;
+use crate::layout::{Layout, Replication};
 
 /// Below this an insert is not begun: it would hardly end in time.
 const SHORTEST: Duration = Duration::from_millis(200);

@@ -16,7 +16,6 @@
 //! | `erase` | removing what the ledger covers |
 //! | `incarnations` | from which incarnations of a topic samples were taken |
 //! | `provenance` | what is stored, for comparing it with the queue |
-//! | `layout` | shards and replicas, asked again from time to time |
 //! | `refusal` | whether batches were refused lately, for health |
 //! | `failure` | a statement's error as the store's |
 
@@ -25,7 +24,6 @@ mod erase;
 mod failure;
 mod incarnations;
 mod insert;
-mod layout;
 mod ledger;
 mod native;
 mod plan;
@@ -48,12 +46,12 @@ use self::erase::Eraser;
 use self::failure::unavailable;
 use self::incarnations::Incarnations;
 use self::insert::{Inserter, time_limit};
-use self::layout::{Layout, LayoutCache};
 use self::plan::{ErasedEnds, Plan};
 use self::refusal::LastRefusals;
 use self::settle::{Counter, Verdict};
 use crate::client::{ClientError, Host, Hosts, Shard, Statement};
 use crate::config::{ClickHouseConfig, is_plain_name};
+use crate::layout::{Layout, LayoutCache};
 use crate::migrate::form::local_samples;
 
 /// How rows are cut into slices and named, as intents have it.
@@ -92,7 +90,7 @@ impl ClickHouseSink {
     }
 
     async fn layout(&self) -> Result<Arc<Layout>, StorageError> {
-        self.layout.get(&self.config, &self.hosts).await
+        self.layout.get(&self.config, &self.hosts).await.map_err(unavailable)
     }
 
     /// A server of the target's shard that answers, with what the ledger says of the batch. Reading the ledger first shows, as
@@ -141,8 +139,9 @@ impl ClickHouseSink {
         }
     }
 
-    fn eraser<'a>(&'a self, shard: &'a Shard) -> Eraser<'a> {
-        Eraser { shard, database: &self.config.database, table: local_samples(&self.config) }
+    fn eraser<'a>(&'a self, layout: &Layout, shard: &'a Shard) -> Eraser<'a> {
+        let (database, table) = (self.config.database.as_str(), local_samples(&self.config));
+        Eraser { shard, replication: layout.replication, database, table }
     }
 
     /// Writes rows to the ledger and waits until every server has them.
@@ -184,8 +183,9 @@ impl SampleSink for ClickHouseSink {
 
     async fn note_erasure(&self, erasure: &NotedErasure) -> Result<(), StorageError> {
         let mut ends: BTreeMap<Source, Offset> = BTreeMap::new();
-        for shard in self.layout().await?.topology.shards() {
-            for (source, end) in self.eraser(shard).stored_ends(&erasure.tenant).await? {
+        let layout = self.layout().await?;
+        for shard in layout.topology.shards() {
+            for (source, end) in self.eraser(&layout, shard).stored_ends(&erasure.tenant).await? {
                 let known = ends.entry(source).or_default();
                 *known = end.max(*known);
             }
@@ -201,8 +201,9 @@ impl SampleSink for ClickHouseSink {
     async fn remove_erased(&self, tenant: &TenantId) -> Result<Erased, StorageError> {
         let mut samples = 0;
         for (erasure, _) in self.erasures(Some(tenant)).await? {
-            for shard in self.layout().await?.topology.shards() {
-                samples += self.eraser(shard).remove(&erasure).await?;
+            let layout = self.layout().await?;
+            for shard in layout.topology.shards() {
+                samples += self.eraser(&layout, shard).remove(&erasure).await?;
             }
         }
         Ok(Erased { samples })

@@ -10,9 +10,9 @@ use serde::de::DeserializeOwned;
 
 use super::ClickHouseSink;
 use super::failure::unavailable;
-use super::layout::Replication;
 use super::ledger;
 use crate::client::{Shard, Statement};
+use crate::layout::Replication;
 use crate::migrate::form::local_samples;
 
 /// Time for one question. All rows of a source may have to be looked at.
@@ -54,17 +54,11 @@ impl ClickHouseSink {
         replication: Replication,
         statement: &Statement,
     ) -> Result<Vec<T>, StorageError> {
-        let mut statement = statement.clone().within(LIMIT);
-        if replication == Replication::Shared {
-            statement = statement.setting("select_sequential_consistency", 1);
-        }
+        let statement = replication.current(statement.clone().within(LIMIT));
         let mut last = StorageError::Unavailable(format!("shard `{}` has no replica", shard.name));
         for host in shard.replicas.in_turn() {
             let asked = async {
-                if replication == Replication::Replicated {
-                    let sync = format!("SYSTEM SYNC REPLICA {} LIGHTWEIGHT", self.table());
-                    host.execute(Statement::new(sync).within(LIMIT)).await?;
-                }
+                replication.catch_up(host, &self.table(), LIMIT).await?;
                 host.rows(statement.clone()).await
             };
             match asked.await {

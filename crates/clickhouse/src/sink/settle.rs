@@ -13,11 +13,11 @@ use luminate_storage::{Permit, StorageError};
 
 use super::failure::unavailable;
 use super::insert::time_limit;
-use super::layout::Replication;
 use super::plan::{Plan, Slice};
 use crate::client::statement::{PARAMETER_BYTES, lists};
 use crate::client::{Host, Statement};
 use crate::config::InsertConfig;
+use crate::layout::Replication;
 
 /// How far the server's clock may be ahead of ours, ms. Rows that expire within are not judged.
 const CLOCKS_APART_MS: i64 = 3_600_000;
@@ -54,13 +54,8 @@ impl Counter<'_> {
         if plan.slices.is_empty() {
             return Ok(Vec::new());
         }
-        if self.replication == Replication::Replicated {
-            let sync = format!("SYSTEM SYNC REPLICA {} LIGHTWEIGHT", self.table);
-            self.host
-                .execute(Statement::new(sync).within(time_limit(self.config, self.permit)?))
-                .await
-                .map_err(unavailable)?;
-        }
+        let limit = time_limit(self.config, self.permit)?;
+        self.replication.catch_up(self.host, self.table, limit).await.map_err(unavailable)?;
         let kept_after = self.now + CLOCKS_APART_MS;
         let expected: Vec<u64> = plan.slices.iter().map(|slice| judged_rows(plan, slice, kept_after)).collect();
         let judged = self.count(plan, Some(kept_after)).await?;
@@ -129,9 +124,7 @@ impl Counter<'_> {
             );
             statement = statement.number("kept_after", kept_after);
         }
-        if self.replication == Replication::Shared {
-            statement = statement.setting("select_sequential_consistency", 1);
-        }
+        statement = self.replication.current(statement);
         let sql =
             format!("SELECT toYYYYMMDD(ts) AS slice, count() FROM {} WHERE {conditions} GROUP BY slice", self.table);
         let rows: Vec<(u32, u64)> = self.host.rows(statement.with_sql(sql).within(limit)).await.map_err(unavailable)?;

@@ -18,6 +18,7 @@
 //! | `row_binary` | the format of results |
 //! | `run` | execution within the limits of a query |
 //! | `faults` | the server's errors as those of a query |
+//! | `replicas` | replicas brought up to date before a receipt or a cursor is answered |
 //! | `watermark` | how far samples are stored, if the queue tells in time |
 
 mod aggregate;
@@ -27,6 +28,7 @@ mod conditions;
 mod faults;
 mod function;
 mod query;
+mod replicas;
 mod row_binary;
 mod run;
 mod scan;
@@ -42,24 +44,30 @@ use luminate_storage::{
     SampleSource, ScanRequest, StorageError, Watermarks,
 };
 
+use self::replicas::Replicas;
 use self::table::Table;
 use self::watermark::PromptWatermarks;
-use crate::client::Hosts;
+use crate::client::{ClientError, Hosts};
+use crate::config::ClickHouseConfig;
 
 /// Answers queries from ClickHouse. How far each source is stored, the queue knows.
 pub struct ClickHouseSource {
     hosts: Hosts,
+    replicas: Replicas,
     table: Table,
     watermarks: Arc<dyn Watermarks>,
     prompt: PromptWatermarks,
 }
 
 impl ClickHouseSource {
-    /// Queries go to `hosts`, as their user, and read the samples of `database` (a plain name).
-    #[must_use]
-    pub fn new(hosts: Hosts, database: &str, watermarks: Arc<dyn Watermarks>) -> Self {
+    /// Queries go to `hosts`, as their user, and read the samples of the configured database.
+    ///
+    /// # Errors
+    /// [`ClientError::Config`]
+    pub fn new(hosts: Hosts, config: &ClickHouseConfig, watermarks: Arc<dyn Watermarks>) -> Result<Self, ClientError> {
+        let replicas = Replicas::new(config)?;
         let prompt = PromptWatermarks::new(Arc::clone(&watermarks));
-        Self { hosts, table: Table::in_database(database), watermarks, prompt }
+        Ok(Self { hosts, replicas, table: Table::in_database(&config.database), watermarks, prompt })
     }
 }
 
@@ -71,6 +79,10 @@ impl SampleSource for ClickHouseSource {
         context: &QueryContext,
         consumer: Arc<dyn ChunkConsumer>,
     ) -> Result<(), StorageError> {
+        if request.earliest.is_some_and(|earliest| earliest.after.is_some()) {
+            // A page that goes on with what another replica may have answered.
+            self.replicas.catch_up().await?;
+        }
         scan::scan(&self.hosts, &self.table, request, context, consumer.as_ref()).await
     }
 
@@ -110,7 +122,8 @@ impl SampleSource for ClickHouseSource {
     }
 
     async fn reach(&self, receipt: &Receipt) -> Result<(), ReachError> {
-        self.watermarks.reach(receipt).await
+        self.watermarks.reach(receipt).await?;
+        self.replicas.catch_up().await.map_err(|error| ReachError::Unavailable(error.to_string()))
     }
 
     fn readable(&self) -> Result<(), String> {

@@ -14,7 +14,7 @@ use luminate_storage::{
 };
 use luminate_tests::engines::{ClickHouse, ClickHouseOptions, unique_name};
 
-use crate::database::NoSources;
+use crate::database::{NoSources, delete_old_parts_soon};
 
 /// What a writer and a query-api have of the same tables.
 struct Store {
@@ -44,7 +44,7 @@ impl Databases {
         let hosts = Hosts::new(&self.config).unwrap();
         Arc::new(Store {
             sink: ClickHouseSink::new(self.config.clone(), Arc::new(|| NOW)).unwrap(),
-            source: ClickHouseSource::new(hosts, &self.config.database, Arc::new(NoSources)),
+            source: ClickHouseSource::new(hosts, &self.config, Arc::new(NoSources)).unwrap(),
         })
     }
 }
@@ -60,11 +60,7 @@ impl StoreFactory for Databases {
         // The server's clock is not the suite's: to it all that has a retention has expired.
         server.query(&format!("SYSTEM STOP TTL MERGES {}.samples", config.database));
         // An erasure waits until the parts that it replaced are gone from disk.
-        server.query(&format!(
-            "ALTER TABLE {}.samples MODIFY SETTING old_parts_lifetime = 1, cleanup_delay_period = 1, \
-         max_cleanup_delay_period = 1, cleanup_delay_period_random_add = 0",
-            config.database
-        ));
+        delete_old_parts_soon(server, &format!("{}.samples", config.database));
         self.config = config;
         self.store()
     }

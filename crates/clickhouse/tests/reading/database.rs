@@ -69,13 +69,23 @@ impl<'s> Database<'s> {
         self.server.query_on(node, &format!("SYSTEM STOP TTL MERGES {}.{table}", self.name));
     }
 
+    /// Applies all of a migration but what it has for the table of samples, on the first node.
+    pub(crate) fn migrate_all_but_samples(&self, number: u32) {
+        let migration = MIGRATIONS.iter().find(|migration| migration.number == number).expect("a migration");
+        let samples = format!("{}.samples", self.name);
+        let others = Form::Single.render(migration.text, &self.name).into_iter();
+        others
+            .filter(|statement| !statement.contains(&samples))
+            .for_each(|statement| drop(self.server.query(&statement)));
+    }
+
     pub(crate) fn config(&self) -> ClickHouseConfig {
         serde_json::from_value(self.server.settings(&self.name)).unwrap()
     }
 
     /// Reads it as the user of the server who may do everything.
     pub(crate) fn source(&self) -> ClickHouseSource {
-        ClickHouseSource::new(Hosts::new(&self.config()).unwrap(), &self.name, Arc::new(NoSources))
+        ClickHouseSource::new(Hosts::new(&self.config()).unwrap(), &self.config(), Arc::new(NoSources)).unwrap()
     }
 
     /// Inserts samples of a tenant that are kept for ever.
@@ -117,6 +127,14 @@ impl<'s> Database<'s> {
             self.server.query_on(node, &text);
         }
     }
+}
+
+/// Has parts of a table that were replaced leave the disk within seconds, for what waits for that.
+pub(crate) fn delete_old_parts_soon(server: &ClickHouse, table: &str) {
+    server.query(&format!(
+        "ALTER TABLE {table} MODIFY SETTING old_parts_lifetime = 1, cleanup_delay_period = 1, \
+         max_cleanup_delay_period = 1, cleanup_delay_period_random_add = 0"
+    ));
 }
 
 impl Drop for Database<'_> {

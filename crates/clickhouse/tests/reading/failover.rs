@@ -98,7 +98,7 @@ async fn a_query_that_a_frozen_server_kept_is_the_last_one_it_keeps() {
     database.insert(&tenant("acme"), &[sample("m", NOW - 1, 1.0, &[])]);
     let mut config = database.config();
     config.addresses.insert(0, frozen.address());
-    let source = ClickHouseSource::new(Hosts::new(&config).unwrap(), &database.name, Arc::new(NoSources));
+    let source = ClickHouseSource::new(Hosts::new(&config).unwrap(), &config, Arc::new(NoSources)).unwrap();
     let request = AggregateRequest::new(ScanRequest::new(tenant("acme"), "m", NOW), AggregateFunction::Avg);
     let limits = |timeout| QueryLimits { timeout, memory_bytes: 1 << 30, samples: u64::MAX >> 1, workers: 1 };
     let kept = source.aggregate(&request, &QueryContext::new(limits(Duration::from_secs(1)))).await;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use luminate_clickhouse::Hosts;
 use luminate_clickhouse::source::ClickHouseSource;
+use luminate_clickhouse::{ClickHouseConfig, Hosts};
 use luminate_model::Sample;
 use luminate_storage::conformance::NOW;
 use luminate_storage::conformance::batches::sample;
@@ -167,14 +167,14 @@ async fn a_server_that_is_away_is_unavailable() {
     let mut config = database.config();
     config.addresses = vec![format!("127.0.0.1:{}", free_port())];
     let hosts = Hosts::new(&config).unwrap();
-    let source = ClickHouseSource::new(hosts, &database.name, Arc::new(NoSources));
+    let source = ClickHouseSource::new(hosts, &config, Arc::new(NoSources)).unwrap();
     assert_eq!(source.readable(), Ok(()), "nothing is known yet");
     let ended = source.aggregate(&request(), &QueryContext::new(AMPLE)).await;
     assert!(matches!(ended, Err(StorageError::Unavailable(_))), "{ended:?}");
     assert!(source.readable().is_err());
 
-    let elsewhere = Hosts::new(&database.config()).unwrap();
-    let source = ClickHouseSource::new(elsewhere, "nowhere", Arc::new(NoSources));
+    config = ClickHouseConfig { database: "nowhere".to_owned(), ..database.config() };
+    let source = ClickHouseSource::new(Hosts::new(&config).unwrap(), &config, Arc::new(NoSources)).unwrap();
     let ended = source.aggregate(&request(), &QueryContext::new(AMPLE)).await;
     assert!(matches!(&ended, Err(StorageError::Unavailable(why)) if why.contains("luminate migrate")), "{ended:?}");
 }

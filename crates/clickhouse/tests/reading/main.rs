@@ -12,6 +12,8 @@
 //! | `shards` | several shards are one store; a missing one is an error |
 //! | `https` | a server behind TLS is spoken to where a known authority has signed its certificate for its name |
 //! | `failover` | where one of several servers is gone, another one answers |
+//! | `replicas` | replicas are brought up to date where an answer depends on it |
+//! | `posing` | servers that pose as replicas |
 //! | `database` | what they read |
 //! | `relay` | a way to the server that a test can cut |
 
@@ -25,7 +27,9 @@ mod https;
 mod injection;
 mod limits;
 mod migrated;
+mod posing;
 mod pushdown;
 mod reader;
 mod relay;
+mod replicas;
 mod shards;

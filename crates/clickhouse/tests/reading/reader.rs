@@ -66,7 +66,7 @@ async fn the_reader_reads_and_does_nothing_else() {
         oracle.write(batch).await.unwrap();
     }
     let hosts = Hosts::new(&config).unwrap();
-    let source = ClickHouseSource::new(hosts.clone(), &config.database, Arc::new(NoSources));
+    let source = ClickHouseSource::new(hosts.clone(), &config, Arc::new(NoSources)).unwrap();
     compare_rounding(&source, &oracle, 5, 40, Rounding::DeviationsAndPercentiles).await;
 
     let refused = |statement: &str| answer(&hosts, Statement::new(statement));

@@ -94,7 +94,7 @@ async fn in_front_of_clickhouse(
     hosts.show_in(lifecycle);
     let sink = Arc::new(ClickHouseSink::new(clickhouse.clone(), system_clock())?);
     let watermarks = OwnWatermarks::new(progress.clone(), Arc::new(queue.clone()));
-    let source = ClickHouseSource::new(hosts, &clickhouse.database, Arc::new(watermarks));
+    let source = ClickHouseSource::new(hosts, &clickhouse, Arc::new(watermarks))?;
     let (checked_sink, checked_queue) = (Arc::clone(&sink), queue.clone());
     let is_ready = async move {
         // As every service does: tables are made by `luminate migrate` alone, because others may share them.

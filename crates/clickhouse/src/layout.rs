@@ -1,13 +1,12 @@
-//! What the sink knows of the servers, asked again from time to time.
+//! Shards and replicas, asked again from time to time, and what it takes to read the newest rows from one of them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use luminate_storage::{Permit, StorageError};
+use luminate_storage::Permit;
 use tokio::sync::Mutex;
 
-use super::failure::unavailable;
-use crate::client::{ClientError, Hosts, Statement, Topology};
+use crate::client::{ClientError, Host, Hosts, Statement, Topology};
 use crate::config::ClickHouseConfig;
 use crate::migrate::form::local_samples;
 
@@ -16,7 +15,7 @@ const GOOD_FOR: Duration = Duration::from_secs(60);
 
 /// How a table's rows get to other servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Replication {
+pub(crate) enum Replication {
     /// They do not.
     None,
     /// By ClickHouse's replicas.
@@ -25,23 +24,44 @@ pub(super) enum Replication {
     Shared,
 }
 
+impl Replication {
+    /// Waits until a server has the rows of a table that other replicas have, where those are fetched from there.
+    pub(crate) async fn catch_up(self, host: &Host, table: &str, limit: Duration) -> Result<(), ClientError> {
+        match self {
+            Self::None | Self::Shared => Ok(()),
+            Self::Replicated => {
+                let sync = format!("SYSTEM SYNC REPLICA {table} LIGHTWEIGHT");
+                host.execute(Statement::new(sync).within(limit)).await
+            }
+        }
+    }
+
+    /// The statement as it sees all that was acknowledged before, where the server itself has to take care of that.
+    pub(crate) fn current(self, statement: Statement) -> Statement {
+        match self {
+            Self::None | Self::Replicated => statement,
+            Self::Shared => statement.setting("select_sequential_consistency", 1),
+        }
+    }
+}
+
 /// Shards, and what their servers are capable of.
-pub(super) struct Layout {
-    pub(super) topology: Topology,
-    pub(super) replication: Replication,
+pub(crate) struct Layout {
+    pub(crate) topology: Topology,
+    pub(crate) replication: Replication,
     /// Whether the servers have the newer of the two settings that switch deduplication on.
-    pub(super) knows_deduplicate_insert: bool,
+    pub(crate) knows_deduplicate_insert: bool,
 }
 
 /// The layout as it was found the last time.
 #[derive(Default)]
-pub(super) struct LayoutCache {
+pub(crate) struct LayoutCache {
     known: Mutex<Option<(Arc<Layout>, Duration)>>,
 }
 
 impl LayoutCache {
     /// The layout, read where it is not known or old. An old one that cannot be read again stays good.
-    pub(super) async fn get(&self, config: &ClickHouseConfig, hosts: &Hosts) -> Result<Arc<Layout>, StorageError> {
+    pub(crate) async fn get(&self, config: &ClickHouseConfig, hosts: &Hosts) -> Result<Arc<Layout>, ClientError> {
         let mut known = self.known.lock().await;
         let now = Permit::now();
         if let Some((layout, read_at)) = &*known
@@ -60,12 +80,12 @@ impl LayoutCache {
                 *read_at = now;
                 Ok(Arc::clone(layout))
             }
-            (Err(error), None) => Err(unavailable(error)),
+            (Err(error), None) => Err(error),
         }
     }
 
     /// The layout as far as it is known.
-    pub(super) fn known(&self) -> Option<Arc<Layout>> {
+    pub(crate) fn known(&self) -> Option<Arc<Layout>> {
         self.known.try_lock().ok()?.as_ref().map(|(layout, _)| Arc::clone(layout))
     }
 }
