@@ -155,8 +155,8 @@ async fn read_request(client: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     };
     let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
     let length = head.lines().filter_map(|line| line.split_once(": "));
-    let length = length.filter(|(key, _)| key.eq_ignore_ascii_case("content-length")).map(|(_, value)| value);
-    let length: usize = length.last().expect("statements are sent with their length").parse().unwrap();
+    let mut length = length.filter(|(key, _)| key.eq_ignore_ascii_case("content-length")).map(|(_, value)| value);
+    let length: usize = length.next().expect("statements are sent with their length").parse().unwrap();
     let mut body = bytes.split_off(end + 4);
     while body.len() < length {
         client.read_buf(&mut body).await.ok().filter(|read| *read > 0)?;
