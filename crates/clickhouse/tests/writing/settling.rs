@@ -1,6 +1,6 @@
 //! What is found out after doubt, and what is done about it.
 
-use luminate_storage::{IntentSink as _, Permit, StorageError, Stored};
+use luminate_storage::{IntentSink as _, Permit, StorageError, StoreTarget, Stored};
 
 use super::fixture::{DAY, NOW, Store, many_days, one_day, tenant};
 
@@ -49,6 +49,22 @@ async fn rows_whose_token_is_forgotten_are_not_doubled() {
     assert_eq!(store.rows(), 20);
     store.insert(&first).await;
     assert_eq!(store.rows(), 30, "the token alone doubles the rows");
+}
+
+/// The table of samples has another name since the intent: what the intent names is looked into and stored into, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_intent_is_settled_in_the_table_that_it_names() {
+    let store = Store::shared().await;
+    store.query("CREATE TABLE {samples}_2 AS {samples}");
+    let table = format!("{}_2", store.target().await.table);
+    let target = StoreTarget { table, ..store.target().await };
+    let rows = |table: &str| store.query(&format!("SELECT count() FROM {table}"));
+    let (stored, missing) = (one_day(0, 1, 10), many_days(1, 2, 3));
+    store.sink.insert(&stored, &target, Permit::unlimited()).await.unwrap();
+    let settled = async |batch| store.sink.settle(batch, &target, Permit::unlimited()).await.unwrap();
+    assert!(settled(&stored).await.already);
+    assert_eq!(settled(&missing).await, Stored { already: false, samples: 3, erased: 0 });
+    assert_eq!((rows("{samples}_2"), rows("{samples}")), ("13".to_owned(), "0".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
