@@ -42,8 +42,12 @@ const PROMISES: &[&str] = &[
     "statistics.interval.ms",
     "enable.partition.eof",
     "log.queue",
-    // Whoever answers is checked.
+    // Whoever answers is checked, by the name that is configured and not by the one that DNS gives its address.
     "enable.ssl.certificate.verification",
+    "ssl.endpoint.identification.algorithm",
+    "client.dns.lookup",
+    // A library that is loaded into the client can set every one of these.
+    "plugin.library.paths",
 ];
 
 /// What the names of settings begin with that replace brokers by made-up ones.
