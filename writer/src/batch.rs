@@ -13,9 +13,9 @@ use crate::judge::Verdict;
 pub struct BatchLimits {
     /// Samples.
     pub samples: usize,
-    /// Memory of the decoded samples, in bytes.
+    /// Memory of the decoded samples and of the dead letters, in bytes. One record may exceed it.
     pub bytes: usize,
-    /// Bytes that are kept of a record that cannot be used.
+    /// Bytes that are kept of each record that cannot be used.
     pub dead_letter_bytes: usize,
 }
 
@@ -108,7 +108,8 @@ impl OpenBatch {
     }
 
     fn keep(&mut self, letter: DeadLetter) {
-        self.bytes += letter.bytes.len();
+        let headers = letter.headers.iter().map(|(name, value)| name.len() + value.len());
+        self.bytes += letter.bytes.len() + letter.key.len() + headers.sum::<usize>();
         self.dead_letters.push(letter);
     }
 
@@ -212,11 +213,20 @@ mod tests {
 
     #[test]
     fn many_dead_letters_fill_a_batch_too() {
-        let mut batch = OpenBatch::new(SOURCE, BatchLimits { bytes: 10, ..LIMITS }, None);
+        let mut batch = OpenBatch::new(SOURCE, BatchLimits { bytes: 15, ..LIMITS }, None);
         batch.add(&consumed(0, "a/0", "12345678"), reject());
         batch.add(&consumed(1, "a/0", "12345678"), reject());
         assert!(!batch.is_full());
         batch.add(&consumed(2, "a/0", "12345678"), reject());
+        assert!(batch.is_full());
+    }
+
+    #[test]
+    fn headers_of_dead_letters_fill_a_batch_too() {
+        let mut batch = OpenBatch::new(SOURCE, LIMITS, None);
+        let mut record = consumed(0, "a/0", "");
+        record.headers.push(("trace".to_owned(), vec![0; LIMITS.bytes].into()));
+        batch.add(&record, reject());
         assert!(batch.is_full());
     }
 

@@ -26,7 +26,7 @@ pub struct WriterConfig {
 pub struct BatchConfig {
     /// Samples.
     pub max_samples: usize,
-    /// Memory of the decoded samples. Each partition may hold two such batches: one that is being stored, and one that is being
+    /// Memory of the decoded samples and of the dead letters. Each partition may hold two such batches: one that is being stored, and one that is being
     /// read.
     pub max_bytes: ByteSize,
     /// Time since its first record came. A sample can be queried at most about this long after it was acknowledged.
@@ -58,7 +58,9 @@ pub struct IdempotencyConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct DeadLettersConfig {
-    /// The most bytes of a record that are kept. What was cut cannot be replayed.
+    /// The most bytes that are kept of one record. What was cut cannot be replayed. The default keeps every record whole that the
+    /// queue takes, with the defaults of `kafka.producer.maxRecordBytes` and `queue.maxRecordBytes`. How much memory the dead
+    /// letters of a batch take together is bounded by `writer.batch.maxBytes`, plus one record.
     pub max_bytes: ByteSize,
 }
 
@@ -100,7 +102,7 @@ impl Default for IdempotencyConfig {
 
 impl Default for DeadLettersConfig {
     fn default() -> Self {
-        Self { max_bytes: ByteSize::mib(1) }
+        Self { max_bytes: ByteSize::mib(16) }
     }
 }
 

@@ -4,11 +4,16 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use luminate_tests::cluster::direct::{DirectProducer, schema_path};
 use luminate_tests::cluster::{ClusterOptions, Engine, Half, ServiceProcess, Step, client};
 use luminate_tests::engines::{Kafka, KafkaOptions};
 use luminate_tests::server::{binary, token};
-use luminate_tests::{Cluster, wait};
+use luminate_tests::{Client, Cluster, wait};
+use rand::Rng as _;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::{Value, json};
 
 fn lines(metric: &str, samples: u64) -> String {
@@ -102,6 +107,44 @@ fn records_that_cannot_be_used_go_to_the_dead_letters_with_their_reason() {
     for (tenant, metric) in [("acme", "foreign"), ("globex", "foreign"), ("acme", "newer")] {
         assert_eq!(client(&query, tenant).count(None, metric), 0, "{tenant} has samples of {metric}");
     }
+}
+
+/// Longer than any sample is, and not to be compressed.
+const LARGE: usize = 2 << 20;
+
+/// Kept whole, however long it is, so that a newer writer can have it.
+#[test]
+fn a_large_record_of_a_newer_schema_is_kept_whole_and_replayed() {
+    let options = ClusterOptions { direct_tenants: vec!["acme".to_owned()], ..ClusterOptions::default() };
+    let cluster = Cluster::prepare(options);
+    let writer = cluster.start_writer();
+    let mut record = vec![0; LARGE];
+    rand::rng().fill(record.as_mut_slice());
+    // Single-object encoding, by a schema that nobody knows.
+    record[..10].copy_from_slice(b"\xc3\x01newerone");
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", cluster.kafka.brokers())
+        .set("message.max.bytes", (4 << 20).to_string())
+        .create()
+        .unwrap();
+    let topic = format!("luminate.tenant.{}-acme.samples.v1", cluster.name());
+    producer.send(BaseRecord::<(), _>::to(&topic).payload(&record)).map_err(|(error, _)| error).unwrap();
+    producer.flush(wait::PATIENCE).unwrap();
+
+    let letter = dead_letters(&writer, "acme", 1).remove(0);
+    assert_eq!(
+        (&letter["code"], &letter["size"], &letter["cut"]),
+        (&json!("record_schema_unknown"), &json!(LARGE), &json!(false))
+    );
+    let admin = Client::new(writer.url(), &token("acme", "admin"));
+    let path = format!("/api/v1/admin/dead-letters/{}", letter["id"].as_str().unwrap().replace('/', "%2F"));
+    let kept = STANDARD.decode(admin.get(&path).json()["bytes"].as_str().unwrap()).unwrap();
+    assert!(kept == record, "{} bytes are kept, and not those that were written", kept.len());
+    let answer = admin.post_json(&format!("{path}/replay"), &[], &json!({})).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.json());
+    // This writer knows the schema no better.
+    let again = dead_letters(&writer, "acme", 2);
+    assert!(again.iter().all(|letter| letter["size"] == LARGE && letter["cut"] == false), "{again:?}");
 }
 
 /// A dead letter is durable before its record is passed: killed before Kafka has it, or before it knows that Kafka has it, a

@@ -94,3 +94,16 @@ impl Default for ServeConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_default_a_dead_letter_has_room_for_whatever_a_queue_takes() {
+        let config = ServeConfig::default();
+        let kept = config.writer.dead_letters.max_bytes;
+        assert!(kept >= config.queue.embedded.max_record_bytes, "{kept:?}");
+        assert!(kept >= config.kafka.producer.max_record_bytes, "{kept:?}");
+    }
+}

@@ -17,6 +17,9 @@ use super::{Core, EmbeddedQueue, blocking};
 /// A page of a list is closed when its letters have come to this many bytes, whatever was asked for.
 const PAGE_BYTES: usize = 8 << 20;
 
+/// What is to be kept is written when it has come to this many bytes, so that its copy in memory stays small.
+const PUT_BYTES: usize = 8 << 20;
+
 /// So many are removed in one write.
 const PURGE_BATCH: usize = 1000;
 
@@ -108,6 +111,10 @@ fn keep(core: &Core, held: &mut HeldDeadLetters, letters: Vec<DeadLetter>) -> Re
         }
         batch.put_cf(core.log.family(DEAD_LETTERS)?, key, value);
         bytes += size;
+        if batch.size_in_bytes() >= PUT_BYTES {
+            write(core, std::mem::take(&mut batch), bytes)?;
+            held.bytes = bytes;
+        }
     }
     write(core, batch, bytes)?;
     *held = HeldDeadLetters { bytes, refused };

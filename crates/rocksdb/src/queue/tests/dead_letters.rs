@@ -29,6 +29,28 @@ fn is_full(outcome: &Result<(), QueueError>) -> bool {
     matches!(outcome, Err(error @ QueueError::DeadLettersFull { .. }) if error.is_retryable())
 }
 
+/// They are written a few at a time; what is counted is what is there, also where the last does not fit.
+#[tokio::test]
+async fn large_ones_are_all_kept_and_counted() {
+    const SIZE: usize = 5 << 20;
+    let folder = TempDir::new().unwrap();
+    let open = || open_with_limits(folder.path(), |limits| limits.dead_letter_bytes = 4 * SIZE as u64);
+    let queue = open();
+    let letters: Vec<_> = (0..4).map(|offset| letter(&queue, offset, SIZE)).collect();
+    for _ in 0..2 {
+        assert!(is_full(&queue.put(letters.clone()).await));
+        for letter in &letters[..3] {
+            assert_eq!(queue.get(letter.id).await.unwrap().as_ref(), Some(letter));
+        }
+        assert_eq!(queue.get(letters[3].id).await.unwrap(), None);
+        let held = queue.stats().dead_letter_bytes as usize;
+        assert!((3 * SIZE..3 * SIZE + 1000).contains(&held), "{held} bytes");
+    }
+    let held = queue.stats().dead_letter_bytes;
+    drop(queue);
+    assert_eq!(open().stats().dead_letter_bytes, held, "a start finds out what is held");
+}
+
 #[tokio::test]
 async fn beyond_their_bound_they_are_refused_until_some_are_purged() {
     let folder = TempDir::new().unwrap();
