@@ -1,8 +1,8 @@
 //! What the server measures of itself: everything that the documentation lists, and the truth.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeSet;
 
+use luminate_tests::metrics::{self, Documented};
 use luminate_tests::samples::{SampleMaker, now_ms};
 use luminate_tests::{Client, Server, ServerOptions, files, process, wait};
 use serde_json::{Value, json};
@@ -21,23 +21,6 @@ fn write_keyed(client: &Client, key: &str, body: &Value) -> u64 {
 
 fn aggregate(metric: &str) -> Value {
     json!({"queryType": "aggregate", "metricName": metric, "timeRange": {"start": 0}, "aggregation": "count"})
-}
-
-/// A metric as the documentation's table has it.
-struct Row {
-    kind: String,
-    labels: BTreeSet<String>,
-}
-
-fn documented() -> BTreeMap<String, Row> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let rows = page.lines().filter(|line| line.starts_with("| `")).map(|line| {
-        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        let labels = cells[4].split('`').skip(1).step_by(2).map(str::to_owned).collect();
-        (cells[1].trim_matches('`').to_owned(), Row { kind: cells[2].to_owned(), labels })
-    });
-    rows.collect()
 }
 
 /// The names of the labels of a line such as `name{a="1",b="2"} 3`.
@@ -70,22 +53,16 @@ fn make_everything_count(server: &Server) {
 fn what_the_documentation_lists_is_scraped_and_nothing_else() {
     let server = server_with("gateway:\n  rateLimit:\n    requestsPerSecond: 10\nquery:\n  maxSamples: 10\n");
     make_everything_count(&server);
-    let text = String::from_utf8(Client::new(server.url(), "").get("/metrics").bytes).unwrap();
-    let documented = documented();
-    assert!(documented.len() > 40, "the table is read: {}", documented.len());
-    let mut scraped = BTreeMap::new();
-    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
-        let (name, kind) = line.split_once(' ').unwrap();
-        scraped.insert(name.to_owned(), kind.to_owned());
-    }
+    let text = metrics::scrape(server.url());
+    let (documented, scraped) = (metrics::documented(), metrics::scraped(&text));
     let names: BTreeSet<_> = documented.keys().collect();
     assert_eq!(names, scraped.keys().collect(), "documented on the left, scraped on the right");
-    for (name, Row { kind, labels: expected }) in documented {
-        assert_eq!(scraped[&name], kind, "{name}");
+    for (name, Documented { kind, labels: expected, .. }) in documented {
+        assert_eq!(&scraped[name], kind, "{name}");
         let stem = if kind == "histogram" { format!("{name}_count") } else { name.clone() };
         let line = text.lines().find(|line| line.strip_prefix(&stem).is_some_and(|rest| rest.starts_with(['{', ' '])));
         let line = line.unwrap_or_else(|| panic!("{name} has no value in\n{text}"));
-        assert_eq!(labels(line), expected, "{line}");
+        assert_eq!(&labels(line), expected, "{line}");
     }
 }
 

@@ -8,6 +8,7 @@
 //! | [`raw`] | [`RawConnection`]: a client that breaks the rules |
 //! | [`tokens`] | tokens made by hand |
 //! | [`problem`] | what every error of the API must be like |
+//! | [`metrics`] | what a process tells of itself, held against the documentation |
 //! | [`observed`] | the error codes that were answered |
 //! | [`process`] | what the kernel knows of a process, and processes that end with ours |
 //! | [`health`] | what `/api/v1/health` may say |
@@ -27,6 +28,7 @@ pub mod cluster;
 pub mod engines;
 pub mod files;
 pub mod health;
+pub mod metrics;
 pub mod observed;
 pub mod problem;
 pub mod process;

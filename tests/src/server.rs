@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::client::Client;
+use crate::metrics;
 use crate::process::spawn_bound;
 use crate::wait;
 
@@ -248,14 +249,10 @@ impl Server {
         Some(status)
     }
 
-    /// A number of the metrics that the server exports: the sum over all series of `name` whose labels hold `label`.
+    /// A number of the metrics that the server exports: the sum over all series of `name` whose labels hold `label`. It panics where
+    /// Luminate has no such metric, so that a name that was changed does not read as 0.
     pub fn metric(&self, name: &str, label: &str) -> f64 {
-        let answer = Client::new(&self.url, "").get("/metrics");
-        let text = String::from_utf8(answer.bytes).expect("text");
-        let of_name =
-            |line: &&str| line.starts_with(name) && matches!(line.as_bytes().get(name.len()), Some(b'{' | b' '));
-        let lines = text.lines().filter(of_name).filter(|line| line.contains(label));
-        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        metrics::value(&self.url, None, name, label)
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::Client;
+use crate::metrics;
 use crate::process::spawn_bound;
 use crate::server::{SECRET, profile_folder, signal};
 use crate::wait;
@@ -148,14 +149,25 @@ impl ServiceProcess {
         Client::new(&self.url, "").get("/api/v1/health").json()
     }
 
-    /// A number of the metrics that the process exports: the sum over all series of `name` whose labels hold `label`.
+    /// A number of the metrics that the process exports: the sum over all series of `name` whose labels hold `label`. It panics where
+    /// the process has no such metric, so that a name that was changed does not read as 0.
     pub fn metric(&self, name: &str, label: &str) -> f64 {
-        let answer = Client::new(&self.url, "").get("/metrics");
-        let text = String::from_utf8(answer.bytes).expect("text");
-        let of_name =
-            |line: &&str| line.starts_with(name) && matches!(line.as_bytes().get(name.len()), Some(b'{' | b' '));
-        let lines = text.lines().filter(of_name).filter(|line| line.contains(label));
-        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        metrics::value(&self.url, Some(self.kind()), name, label)
+    }
+
+    /// Asserts that it exports the metrics that the documentation says it has, and nothing else.
+    pub fn assert_exports_its_metrics(&self) {
+        metrics::assert_exported(&self.url, &[self.kind()]);
+    }
+
+    /// What the documentation calls it.
+    fn kind(&self) -> &'static str {
+        match self.binary {
+            "luminate-gateway" => "gateway",
+            "luminate-writer" => "writer",
+            "luminate-query" => "query-api",
+            other => panic!("{other} is no service"),
+        }
     }
 
     fn config_file(&self) -> PathBuf {
