@@ -20,6 +20,7 @@
 //! | `gateway_kills` | `kill -9` of gateways: what was not answered is repeated with its key |
 //! | `direct_producers` | who may write where, and what becomes of records that cannot be used |
 //! | `kafka_security` | Kafka that encrypts and asks for a password; gateways that are not let in |
+//! | `metrics` | each service exports what is documented of it |
 //! | `health` | engines that are gone are told and not named; a service that waits for one says so |
 //! | `stopped_partitions` | idle partitions go on; removed records and lost commits stop a partition loudly |
 //! | `topics_made_again` | a topic that was made again stops its partitions until an operator says where to go on |
@@ -35,6 +36,7 @@ mod gateway_kills;
 mod health;
 mod kafka_security;
 mod mending;
+mod metrics;
 mod protocol_steps;
 mod queue_outage;
 mod scaling;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use luminate_tests::engines::ClickHouse;
 use luminate_tests::samples::SampleMaker;
-use luminate_tests::{Client, Server, ServerOptions, wait};
+use luminate_tests::{Client, Server, ServerOptions, metrics, wait};
 use serde_json::json;
 
 use super::{clickhouse_variables, migrate, server_of};
@@ -27,6 +27,9 @@ fn what_is_written_is_read_from_clickhouse() {
     assert_eq!(rows.trim(), "acme\t100\nbeta\t7");
     assert!(server.data().join("queue").exists() && !server.data().join("store").exists());
 
+    let parts = ["gateway", "writer", "query-api", "embedded queue"];
+    wait::until("the queue is measured", || (server.metric("luminate_disk_bytes", "queue") > 0.0).then_some(()));
+    metrics::assert_exported(server.url(), &parts);
     let health = Client::new(server.url(), "").get("/api/v1/health").json();
     assert_eq!(health["status"], "ok", "{health}");
     assert_eq!(health["dependencies"]["clickhouse"]["status"], "up", "{health}");

@@ -5,7 +5,7 @@ use luminate_tests::cluster::direct::DirectProducer;
 use luminate_tests::cluster::{ClusterOptions, client};
 use luminate_tests::samples::{SampleMaker, now_ms};
 use luminate_tests::server::token;
-use luminate_tests::{Client, Server, wait};
+use luminate_tests::{Client, Server, metrics, wait};
 use serde_json::{Value, json};
 
 use super::edge;
@@ -40,6 +40,7 @@ fn records_of_gateways_and_of_direct_producers_are_stored() {
     assert_eq!(health["status"], "ok", "{health}");
     assert_eq!(health["dependencies"]["kafka"]["status"], "up", "{health}");
     assert!(!edge.data().join("queue").exists());
+    metrics::assert_exported(edge.url(), &["gateway", "writer", "query-api", "own store"]);
 }
 
 /// The answer to a query with a receipt.

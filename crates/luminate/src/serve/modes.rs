@@ -11,6 +11,7 @@ use std::fmt;
 
 use anyhow::{bail, ensure};
 use luminate_kafka::config::ConsumerConfig;
+use luminate_runtime::telemetry::Process;
 
 use super::config::{ServeConfig, StorageBackend};
 use super::queue_config::QueueBackend;
@@ -29,6 +30,18 @@ pub(super) struct Mode {
 impl Mode {
     pub(super) const fn of(config: &ServeConfig) -> Self {
         Self { queue: config.queue.backend, store: config.storage.backend }
+    }
+
+    /// Whose metrics there are.
+    pub(super) fn processes(self) -> Vec<Process> {
+        let mut processes = Process::SERVICES.to_vec();
+        if self.store == StorageBackend::Rocksdb {
+            processes.push(Process::OwnStore);
+        }
+        if self.queue == QueueBackend::Embedded {
+            processes.push(Process::EmbeddedQueue);
+        }
+        processes
     }
 }
 

@@ -16,7 +16,7 @@ use luminate_runtime::http::{
     HttpServer, MemoryBudget, ServiceParts, openapi_routes, probe_routes, with_standard_layers,
 };
 use luminate_runtime::lifecycle::{Identity, Lifecycle, StopReport};
-use luminate_runtime::telemetry::{Metrics, Process};
+use luminate_runtime::telemetry::Metrics;
 use luminate_writer::{self as writer, WriterParts};
 
 use super::backends::{self, Backends};
@@ -49,14 +49,14 @@ impl Node {
 /// Where a part cannot be opened; says which and what to do.
 pub(crate) async fn start(loaded: LoadedConfig) -> anyhow::Result<Node> {
     let LoadedConfig { config, data_dir, retention, skip_to, .. } = loaded;
-    let metrics = Metrics::new(&Process::ALL)?;
+    let mode = Mode::of(&config);
+    let metrics = Metrics::new(&mode.processes())?;
     let lifecycle = Lifecycle::new(IDENTITY, config.lifecycle.clone(), metrics);
     lifecycle.handle_signals().context("cannot handle signals")?;
 
     // First the port: where another server has it, this one shall not touch the data.
     let server = HttpServer::bind(&config.http).await?;
     let address = server.local_addr();
-    let mode = Mode::of(&config);
     folder::make(&data_dir)?;
     folder::claim(&data_dir, mode)?;
     let (verifier, made_secret) = verifier(&config.auth, &data_dir)?;

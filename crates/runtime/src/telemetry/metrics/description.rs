@@ -1,6 +1,6 @@
 //! What a metric is, as the reference shows it.
 
-/// A process that exports a metric. `luminate serve` is all three in one.
+/// A process, or a part of one, that exports a metric. `luminate serve` is the three services in one, with parts of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Process {
     /// HTTP in, records out.
@@ -9,6 +9,10 @@ pub enum Process {
     Writer,
     /// HTTP in, answers out.
     QueryApi,
+    /// The store of `luminate serve`, where it has one of its own.
+    OwnStore,
+    /// The embedded queue of `luminate serve`.
+    EmbeddedQueue,
 }
 
 /// The shape of a metric.
@@ -43,7 +47,10 @@ pub struct MetricDescription {
 
 impl Process {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Gateway, Self::Writer, Self::QueryApi];
+    pub const ALL: [Self; 5] = [Self::Gateway, Self::Writer, Self::QueryApi, Self::OwnStore, Self::EmbeddedQueue];
+
+    /// The services, each of which can be a process of its own.
+    pub const SERVICES: [Self; 3] = [Self::Gateway, Self::Writer, Self::QueryApi];
 
     /// The name of the process in the docs.
     #[must_use]
@@ -52,6 +59,8 @@ impl Process {
             Self::Gateway => "gateway",
             Self::Writer => "writer",
             Self::QueryApi => "query-api",
+            Self::OwnStore => "own store",
+            Self::EmbeddedQueue => "embedded queue",
         }
     }
 }

@@ -135,11 +135,33 @@ mod tests {
     }
 
     #[test]
+    fn what_belongs_to_parts_of_a_single_node_is_no_services() {
+        let services = Metrics::new(&Process::SERVICES).unwrap();
+        let store = Metrics::new(&[Process::OwnStore]).unwrap();
+        let queue = Metrics::new(&[Process::EmbeddedQueue]).unwrap();
+        for metrics in [&services, &store, &queue] {
+            metrics.disk_bytes.with(["store"]).set(1.0);
+        }
+        let of = |metrics: &Metrics, name: &str| metrics.render().unwrap().contains(name);
+        for (name, of_store, of_queue) in [
+            ("luminate_active_series", true, false),
+            ("luminate_queue_syncs_total", false, true),
+            ("luminate_disk_bytes", true, true),
+        ] {
+            assert_eq!(
+                (of(&store, name), of(&queue, name), of(&services, name)),
+                (of_store, of_queue, false),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
     fn memory_is_measured_at_every_scrape() {
         let metrics = Metrics::new(&[Process::Writer]).unwrap();
-        metrics.before_scrape(|metrics| metrics.active_series.set(42.0));
+        metrics.before_scrape(|metrics| metrics.intents_open.set(42.0));
         let text = metrics.render().unwrap();
-        assert!(text.contains("luminate_active_series 42\n"));
+        assert!(text.contains("luminate_intents_open 42\n"));
         let line = text.lines().find(|line| line.starts_with("luminate_memory_usage_bytes ")).unwrap();
         let bytes: f64 = line.split_once(' ').unwrap().1.parse().unwrap();
         assert!(bytes > 1_000_000.0, "a test binary needs more than a megabyte: {line}");

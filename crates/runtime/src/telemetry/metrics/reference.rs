@@ -25,7 +25,7 @@ pub fn markdown() -> String {
     };
     for metric in DESCRIPTIONS {
         let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
-        let processes = if metric.processes == Process::ALL {
+        let processes = if metric.processes == Process::SERVICES {
             "every".to_owned()
         } else {
             metric.processes.iter().map(|process| process.as_str()).collect::<Vec<_>>().join(", ")

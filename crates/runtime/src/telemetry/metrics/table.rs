@@ -1,11 +1,11 @@
 //! Every metric of Luminate: this table is the metrics reference, and no metric can be made beside it.
 
 use super::description::MetricDescription;
-use super::description::Process::{self, Gateway, QueryApi, Writer};
+use super::description::Process::{self, EmbeddedQueue, Gateway, OwnStore, QueryApi, Writer};
 use super::family::{CounterFamily, GaugeFamily, HistogramFamily, Metric};
 use prometheus::{Gauge, Histogram, IntCounter, Registry};
 
-const EVERY_PROCESS: &[Process] = &Process::ALL;
+const EVERY_PROCESS: &[Process] = &Process::SERVICES;
 
 /// Seconds, from a look-up in memory to a long query.
 const SECONDS: &[f64] =
@@ -98,7 +98,7 @@ metrics! {
     }
     /// Bytes of request bodies held in memory now.
     http_body_bytes_in_flight: Gauge {
-        name: "luminate_http_body_bytes_in_flight", unit: "bytes", labels: [], of: EVERY_PROCESS
+        name: "luminate_http_body_bytes_in_flight", unit: "bytes", labels: [], of: &[Gateway, QueryApi]
     }
     /// Requests refused by a rate limit.
     rate_limit_exceeded: IntCounter {
@@ -162,10 +162,6 @@ metrics! {
     /// Samples dropped because their tenant's erasure covers them.
     samples_erased: IntCounter {
         name: "luminate_samples_erased_total", unit: "samples", labels: [], of: &[Writer]
-    }
-    /// `luminate serve` with a store of its own only: stored samples that were removed because their retention was over.
-    samples_expired: IntCounter {
-        name: "luminate_samples_expired_total", unit: "samples", labels: [], of: &[Writer]
     }
     /// Dead letters written, by reason code.
     dead_letters: CounterFamily<1> {
@@ -231,30 +227,33 @@ metrics! {
 
     // Store and queue of a single node.
 
-    /// `luminate serve` with a store of its own only: series that have samples in the last hour. Of each tenant at
-    /// least this many, exactly this many when merged.
+    /// Stored samples that were removed because their retention was over.
+    samples_expired: IntCounter {
+        name: "luminate_samples_expired_total", unit: "samples", labels: [], of: &[OwnStore]
+    }
+    /// Series that have samples in the last hour. Of each tenant at least this many, exactly this many when merged.
     active_series: Gauge {
-        name: "luminate_active_series", unit: "series", labels: [], of: &[Writer]
+        name: "luminate_active_series", unit: "series", labels: [], of: &[OwnStore]
     }
-    /// `luminate serve` only: bytes on disk, by part (`queue`, `store`).
+    /// Bytes on disk, by part (`queue`, `store`).
     disk_bytes: GaugeFamily<1> {
-        name: "luminate_disk_bytes", unit: "bytes", labels: ["part"], of: &[Writer]
+        name: "luminate_disk_bytes", unit: "bytes", labels: ["part"], of: &[OwnStore, EmbeddedQueue]
     }
-    /// `luminate serve` with the embedded queue only: bytes of dead letters that are kept.
+    /// Bytes of dead letters that are kept.
     dead_letter_bytes: Gauge {
-        name: "luminate_dead_letter_bytes", unit: "bytes", labels: [], of: &[Writer]
+        name: "luminate_dead_letter_bytes", unit: "bytes", labels: [], of: &[EmbeddedQueue]
     }
-    /// `luminate serve` with a store of its own only: blocks in the store.
+    /// Blocks in the store.
     store_blocks: Gauge {
-        name: "luminate_store_blocks", unit: "blocks", labels: [], of: &[Writer]
+        name: "luminate_store_blocks", unit: "blocks", labels: [], of: &[OwnStore]
     }
-    /// `luminate serve` with a store of its own only: background merges of blocks.
+    /// Background merges of blocks.
     store_merges: IntCounter {
-        name: "luminate_store_merges_total", unit: "merges", labels: [], of: &[Writer]
+        name: "luminate_store_merges_total", unit: "merges", labels: [], of: &[OwnStore]
     }
-    /// `luminate serve` with the embedded queue only: syncs of the queue's log.
+    /// Syncs of the queue's log.
     queue_syncs: IntCounter {
-        name: "luminate_queue_syncs_total", unit: "syncs", labels: [], of: &[Gateway]
+        name: "luminate_queue_syncs_total", unit: "syncs", labels: [], of: &[EmbeddedQueue]
     }
 
     // The process.
