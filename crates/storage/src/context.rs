@@ -11,9 +11,9 @@ use crate::error::StorageError;
 pub struct QueryCounters {
     /// Samples that were looked at after whole blocks were skipped.
     pub samples_read: AtomicU64,
-    /// Series that were looked at, counted once a block.
+    /// Series that were looked at, counted once a block, where the store tells them.
     pub series_read: AtomicU64,
-    /// Bytes that were read from the store, compressed.
+    /// Bytes that were read from the store: compressed, where it tells them so.
     pub bytes_read: AtomicU64,
     /// Pages that were read from the store.
     pub pages_read: AtomicU64,
