@@ -57,7 +57,7 @@ def connect(arguments):
         "bootstrap.servers": arguments.brokers,
         "acks": "all",
         "enable.idempotence": True,  # a repeat inside the client is stored once
-        "compression.type": "lz4",
+        "compression.type": "zstd",
         "linger.ms": 20,
     }
     if arguments.username:
