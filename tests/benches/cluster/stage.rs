@@ -58,8 +58,10 @@ impl Stage {
             partitions: PARTITIONS,
             // The defaults of the product, in place of the impatience of tests.
             kafka_section: json!({
-                "consumer": {"sessionTimeout": "45s"}, "librdkafka": {"heartbeat.interval.ms": "3000"},
+                "consumer": {"sessionTimeout": "45s", "watchInterval": "5s", "discoveryInterval": "5s"},
+                "librdkafka": {"heartbeat.interval.ms": "3000"},
             }),
+            writer: json!({"writer": {"retry": {"maxDelay": "10s"}}}),
             ..ClusterOptions::default()
         });
         Self { workload, cluster, gateway: None, writer: None, query: None, probes: 0 }
