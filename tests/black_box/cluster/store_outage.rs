@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use luminate_tests::chaos::Rounds;
-use luminate_tests::cluster::{ClusterOptions, Engine, Load, LoadOptions, ServiceProcess, Step};
+use luminate_tests::cluster::{ClusterOptions, Engine, Half, Load, LoadOptions, ServiceProcess, Step};
 use luminate_tests::engines::{ClickHouse, ClickHouseOptions};
+use luminate_tests::process::is_stopped;
 use luminate_tests::{Cluster, wait};
-use rand::Rng as _;
 use serde_json::json;
 
 fn cluster_with_its_own_store() -> Cluster {
@@ -46,6 +46,11 @@ fn survive(mut rounds: Rounds, enough: u64) {
 #[test]
 fn acknowledged_samples_are_stored_exactly_once_whenever_the_store_dies() {
     survive(Rounds::few("store kills", 30), 6);
+}
+
+/// How often a writer was given a partition since it was started.
+fn assigned(writer: &ServiceProcess) -> usize {
+    writer.log().matches("a partition was assigned").count()
 }
 
 /// How often writers have handed a partition over.
@@ -135,29 +140,62 @@ fn chaos_a_store_gone_for_a_minute() {
     }
 }
 
-/// ClickHouse stands still (SIGSTOP) with inserts in hand, longer than a writer may store; meanwhile a writer dies and another
-/// takes over what it had sent. Then the server goes on with what it was given by both.
+/// ClickHouse stands still (SIGSTOP) with an insert of a writer in hand; meanwhile the writer dies. Then the server goes on with what
+/// it was given. In turn an insert that it has not begun with, and is longer in hand than the writer may store, so that the other
+/// writer takes over; and one that it may be at, for a time of any length.
 fn survive_stillness(mut rounds: Rounds) {
     let cluster = cluster_with_its_own_store();
     let _gateway = cluster.start_gateway();
     let query = cluster.start_query();
-    let mut writers = [cluster.start_writer(), cluster.start_writer()];
+    let ((first, first_gates), (second, second_gates)) = (cluster.start_gated_writer(), cluster.start_gated_writer());
+    let (mut writers, gates) = ([first, second], [first_gates, second_gates]);
     let load = Load::start(&cluster, &LoadOptions { seed: rounds.seed(), ..LoadOptions::default() });
+    let still = || wait::until("it stands still", || is_stopped(cluster.clickhouse.pid(1)?).then_some(()));
+    let (mut late, mut taken_over) = (0, 0);
     while let Some(round) = rounds.next_round() {
         load.wait_more(500);
-        std::thread::sleep(rounds.moment(300));
-        cluster.clickhouse.pause_node(1);
-        let victim = &mut writers[round as usize % 2];
-        std::thread::sleep(rounds.moment(1000));
-        victim.kill();
-        // The session of the dead writer, and the permit that came with it, end meanwhile.
-        std::thread::sleep(Duration::from_millis(rounds.random.random_range(500..4000)));
+        wait_until_shared(&writers);
+        let (victim, other) = (round as usize / 2 % 2, (round as usize / 2 + 1) % 2);
+        let is_begun = round % 2 == 1;
+        let before = assigned(&writers[other]);
+        let held = gates[victim].hold(Step::Insert, Half::Request);
+        held.wait();
+        if is_begun {
+            held.let_go();
+            std::thread::sleep(rounds.moment(4));
+            cluster.clickhouse.pause_node(1);
+            still();
+        } else {
+            cluster.clickhouse.pause_node(1);
+            still();
+            held.let_go();
+        }
+        writers[victim].kill();
+        // Nobody sends more through these gates until the writer is back.
+        let sent = gates[victim].asked(Step::Insert);
+        if is_begun {
+            std::thread::sleep(rounds.moment(3000));
+        } else {
+            // The session of the dead writer, and the permit that came with it, have ended.
+            let takes_over = || (assigned(&writers[other]) > before).then_some(());
+            wait::until("the other writer takes over", takes_over);
+            taken_over += 1;
+        }
+        let answered = gates[victim].answered(Step::Insert);
+        assert!(is_begun || sent > answered, "a server that stands still has answered");
         cluster.clickhouse.resume_node(1);
-        victim.start_again();
+        wait::until("the server finishes what it had in hand", || {
+            (gates[victim].answered(Step::Insert) >= sent).then_some(())
+        });
+        late += sent - answered;
+        writers[victim].start_again();
     }
     let verdict = cluster.assert_exactly_once(&query, &load.finish());
-    rounds.tell(&verdict);
+    rounds.tell(format_args!(
+        "{late} inserts were finished late, of {taken_over} dead writers by then replaced; {verdict}"
+    ));
     assert_eq!(verdict.unknown, 0, "the gateway ran all the time");
+    assert!(late > 0 && taken_over > 0, "no insert was finished late: this run proves nothing");
 }
 
 #[test]
