@@ -8,13 +8,16 @@ use std::time::Duration;
 use luminate_storage::StorageError;
 use tokio::task::JoinSet;
 
-use crate::client::{ClientError, Hosts, Shard};
+use crate::client::{ClientError, Hosts, Shard, Statement};
 use crate::config::ClickHouseConfig;
 use crate::layout::{LayoutCache, Replication};
 use crate::migrate::form::local_samples;
 
 /// Time for one replica to fetch what it lacks. Whoever waits for a receipt mostly waits less long.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// One that says nothing for so long is not there, and not slow in fetching.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// Brings replicas up to date, as a user who may.
 pub(super) struct Replicas {
@@ -61,7 +64,10 @@ impl Replicas {
         let mut asked = JoinSet::new();
         for host in shard.replicas.all() {
             let (host, table) = (host.clone(), table.clone());
-            asked.spawn(async move { Replication::Replicated.catch_up(&host, &table, LIMIT).await });
+            asked.spawn(async move {
+                host.rows::<(u8,)>(Statement::new("SELECT 1").within(ANSWER_WITHIN)).await?;
+                Replication::Replicated.catch_up(&host, &table, LIMIT).await
+            });
         }
         let mut last = ClientError::Statement(format!("shard `{}` has no replica", shard.name));
         let mut caught_up = false;

@@ -17,6 +17,8 @@ pub(crate) struct Replicas {
     pub(crate) said: Said,
     /// The error that synchronising is answered with, if it is.
     pub(crate) refusal: Arc<Mutex<Option<&'static str>>>,
+    /// The one that takes connections and answers nothing.
+    pub(crate) frozen: Arc<Mutex<Option<u16>>>,
 }
 
 #[derive(Clone)]
@@ -26,6 +28,7 @@ struct Way {
     ports: Vec<u16>,
     said: Said,
     refusal: Arc<Mutex<Option<&'static str>>>,
+    frozen: Arc<Mutex<Option<u16>>>,
 }
 
 impl Replicas {
@@ -34,7 +37,7 @@ impl Replicas {
         let listeners =
             [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
         let ports: Vec<u16> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
-        let (said, refusal) = (Said::default(), Arc::default());
+        let (said, refusal, frozen) = (Said::default(), Arc::default(), Arc::default());
         let server = server.strip_prefix("http://").unwrap();
         let way = |port| Way {
             server: server.to_owned(),
@@ -42,6 +45,7 @@ impl Replicas {
             ports: ports.clone(),
             said: Arc::clone(&said),
             refusal: Arc::clone(&refusal),
+            frozen: Arc::clone(&frozen),
         };
         let listening = listeners.into_iter().zip(&ports).map(|(listener, port)| {
             let way = way(*port);
@@ -55,7 +59,7 @@ impl Replicas {
             });
             (*port, listening)
         });
-        Self { listening: listening.collect(), said, refusal }
+        Self { listening: listening.collect(), said, refusal, frozen }
     }
 
     pub(crate) fn ports(&self) -> Vec<u16> {
@@ -85,6 +89,9 @@ impl Drop for Replicas {
 impl Way {
     /// Hands one request on, and ends the connection with its answer. Where anything breaks off, the client sees that.
     async fn hand_on(self, mut client: TcpStream) {
+        if *self.frozen.lock().unwrap() == Some(self.port) {
+            return std::future::pending().await;
+        }
         let Some((head, body)) = read_request(&mut client).await else { return };
         let body = String::from_utf8(body).unwrap();
         let (before, statement, after) = statement_in(&body);

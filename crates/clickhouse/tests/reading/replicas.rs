@@ -1,6 +1,7 @@
 //! Before a query-api answers what a receipt or a cursor stands for, replicas are brought up to date; and before an erasure counts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use luminate_clickhouse::config::UserConfig;
 use luminate_clickhouse::source::ClickHouseSource;
@@ -13,6 +14,7 @@ use luminate_storage::conformance::batches::sample;
 use luminate_storage::conformance::collect::{Collecting, all_columns};
 use luminate_storage::conformance::generate::tenant;
 use luminate_storage::{Earliest, NotedErasure, ReachError, SampleSink as _, SampleSource, ScanRequest};
+use tokio::time::timeout;
 
 use crate::database::{Database, NoSources, delete_old_parts_soon};
 use crate::posing::Replicas;
@@ -74,8 +76,12 @@ async fn replicas_fetch_what_a_receipt_or_a_cursor_stands_for() {
     assert_eq!(synchronised(&said, &table), both);
     assert!(said.last().is_some_and(|(_, user, _)| user == "reader"), "it is asked afterwards: {said:?}");
 
-    // One that is gone is not waited for; both are.
+    // One that is frozen or gone is not waited for long; both are.
     let ports = replicas.ports();
+    *replicas.frozen.lock().unwrap() = Some(ports[1]);
+    timeout(Duration::from_secs(20), source.reach(&Receipt::default())).await.expect("an end").unwrap();
+    assert_eq!(synchronised(&replicas.said(), &table), [(ports[0], "synchroniser".to_owned())]);
+    *replicas.frozen.lock().unwrap() = None;
     replicas.cut(ports[0]);
     source.reach(&Receipt::default()).await.unwrap();
     assert_eq!(synchronised(&replicas.said(), &table), [(ports[1], "synchroniser".to_owned())]);
