@@ -265,16 +265,15 @@ pub struct SampleBody {
 pub struct StatsBody {
     /// Samples that were looked at after whole blocks were skipped.
     samples_read: u64,
-    /// Series that were looked at, counted once a block; 0 where ClickHouse aggregates, which does not tell.
+    /// Series that were looked at, counted once a block; 0 where the store does not tell.
     series_read: u64,
-    /// Bytes read from the store. RocksDB tells compressed bytes; ClickHouse uncompressed ones, those that it has read, or those that
-    /// it has sent where it sends samples one after the other.
+    /// Bytes read from the store, as it tells them: compressed or not.
     bytes_read: u64,
-    /// Pages read from the store; 0 with ClickHouse.
+    /// Pages read from the store; 0 where the store does not tell.
     pages_read: u64,
-    /// Blocks that were opened; 0 with ClickHouse.
+    /// Blocks that were opened; 0 where the store does not tell.
     blocks_read: u64,
-    /// Blocks that a summary or filter ruled out; 0 with ClickHouse.
+    /// Blocks that a summary or filter ruled out; 0 where the store does not tell.
     blocks_skipped: u64,
     /// Wall time in ms.
     elapsed_ms: u64,

@@ -47,16 +47,15 @@ pub enum Rows {
 pub struct Stats {
     /// Samples that were looked at after whole blocks were skipped.
     pub samples_read: u64,
-    /// Series that were looked at, counted once a block; 0 where ClickHouse aggregates, which does not tell.
+    /// Series that were looked at, counted once a block; 0 where the store does not tell.
     pub series_read: u64,
-    /// Bytes read from the store. RocksDB tells compressed bytes; ClickHouse uncompressed ones, those that it has read, or those that
-    /// it has sent where it sends samples one after the other.
+    /// Bytes read from the store, as it tells them: compressed or not.
     pub bytes_read: u64,
-    /// Pages read from the store; 0 with ClickHouse.
+    /// Pages read from the store; 0 where the store does not tell.
     pub pages_read: u64,
-    /// Blocks that were opened; 0 with ClickHouse.
+    /// Blocks that were opened; 0 where the store does not tell.
     pub blocks_read: u64,
-    /// Blocks that a summary or filter ruled out; 0 with ClickHouse.
+    /// Blocks that a summary or filter ruled out; 0 where the store does not tell.
     pub blocks_skipped: u64,
     /// Wall time in ms.
     pub elapsed_ms: u64,
