@@ -26,8 +26,8 @@ pub struct WriterConfig {
 pub struct BatchConfig {
     /// Samples.
     pub max_samples: usize,
-    /// Memory of the decoded samples and of the dead letters. Each partition may hold two such batches: one that is being stored, and one that is being
-    /// read.
+    /// Memory of the decoded samples and of the dead letters. Each partition may hold two such batches: one that is being stored,
+    /// and one that is being read.
     pub max_bytes: ByteSize,
     /// Time since its first record came. A sample can be queried at most about this long after it was acknowledged.
     pub max_age: HumanDuration,
