@@ -105,6 +105,8 @@ impl ClickHouseConfig {
             "cluster",
             "must be letters, digits, `_`, `-` and `.`",
         )?;
+        let names_user = self.replica_sync.as_ref().is_none_or(|user| !user.username.is_empty());
+        ensure(names_user, "replicaSync.username", "must name a user")?;
         ensure(!self.connect_timeout.get().is_zero(), "connectTimeout", "must be more than 0")?;
         ensure(self.insert.timeout.get() >= Duration::from_secs(1), "insert.timeout", "must be at least 1s")?;
         let quorum = &self.insert.quorum;
@@ -143,6 +145,7 @@ mod tests {
             assert_eq!(key(&|c| c.database = bad.to_owned()), Err("database"), "{bad}");
         }
         assert_eq!(key(&|c| c.cluster = Some("it's".to_owned())), Err("cluster"));
+        assert_eq!(key(&|c| c.replica_sync = Some(UserConfig::default())), Err("replicaSync.username"));
         assert_eq!(key(&|c| c.insert.quorum = "most".to_owned()), Err("insert.quorum"));
         assert_eq!(key(&|c| c.insert.timeout = Duration::ZERO.into()), Err("insert.timeout"));
     }
