@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use luminate_tests::cluster::{ClusterOptions, Engine, Gates, Half, Load, LoadOptions, ServiceProcess, Step, client};
+use luminate_tests::cluster::{
+    ClusterOptions, Engine, Gates, Half, Held, Load, LoadOptions, ServiceProcess, Step, client,
+};
 use luminate_tests::engines::{Kafka, KafkaOptions};
 use luminate_tests::samples::SampleMaker;
 use luminate_tests::{Client, Cluster, wait};
@@ -97,11 +99,7 @@ fn a_writer_that_waits_for_a_commit_finds_its_brokers_again() {
     let _gateway = cluster.start_gateway();
     let query = cluster.start_query();
     let load = Load::start(&cluster, &LoadOptions { keyed: true, ..LoadOptions::default() });
-    let held = gates.catch(&load, Step::Intent, Half::Request);
-    wait::until("the group takes the partitions away", || writer.log().contains("SESSTMOUT").then_some(()));
-    gates.hide_brokers(true);
-    // The one that asks and the one that reads.
-    wait::until("both clients have noticed", || (restored(&writer).len() == 2).then_some(()));
+    let held = without_brokers_in_a_commit(&writer, &gates, &load);
     gates.hide_brokers(false);
     drop(held);
     load.wait_more(500);
@@ -117,10 +115,7 @@ fn a_writer_that_waits_for_a_commit_without_brokers_can_be_stopped() {
     let _gateway = cluster.start_gateway();
     let query = cluster.start_query();
     let load = Load::start(&cluster, &LoadOptions { keyed: true, ..LoadOptions::default() });
-    let held = gates.catch(&load, Step::Intent, Half::Request);
-    wait::until("the group takes the partitions away", || writer.log().contains("SESSTMOUT").then_some(()));
-    gates.hide_brokers(true);
-    wait::until("both clients have noticed", || (restored(&writer).len() == 2).then_some(()));
+    let held = without_brokers_in_a_commit(&writer, &gates, &load);
     // With success where its brokers answer within its time to store what it has, with an error where they do not.
     writer.stop();
     drop(held);
@@ -129,6 +124,16 @@ fn a_writer_that_waits_for_a_commit_without_brokers_can_be_stopped() {
     load.wait_more(500);
     let verdict = cluster.assert_exactly_once(&query, &load.finish());
     eprintln!("stopped without a broker while a commit was open: {verdict}");
+}
+
+/// Has a writer lose its partitions while a commit is open, and then sight of every broker.
+fn without_brokers_in_a_commit(writer: &ServiceProcess, gates: &Gates, load: &Load) -> Held {
+    let held = gates.catch(load, Step::Intent, Half::Request);
+    wait::until("the group takes the partitions away", || writer.log().contains("SESSTMOUT").then_some(()));
+    gates.hide_brokers(true);
+    // The one that asks and the one that reads.
+    wait::until("both clients have noticed", || (restored(writer).len() == 2).then_some(()));
+    held
 }
 
 /// Names of the Kafka clients of a process that were told of brokers again.

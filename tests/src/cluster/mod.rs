@@ -26,7 +26,7 @@ pub mod load;
 pub mod process;
 pub mod verdict;
 
-pub use gate::{Gates, Half, Step};
+pub use gate::{Gates, Half, Held, Step};
 pub use load::{Load, LoadOptions, Written};
 pub use process::ServiceProcess;
 
